@@ -103,7 +103,10 @@ ORDINARY = frozenset(
         *("call", "check", "connection", "control", "error", "file", "log", "manager", "port", "process", "progress"),
         *(
             "ensure",
+            "failed",
             "failure",
+            "line",
+            "list",
             "listener",
             "outcome",
             "peer",

@@ -51,7 +51,7 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
         case ("mcp", *words):
             from .server_commands import bridge_start
 
-            arguments = bridge_start.arguments(words)
+            arguments = bridge_start.parse_arguments(words)
             if arguments is not None:
                 return bridge_start.serve(*arguments)
     from . import group

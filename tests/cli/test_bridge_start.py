@@ -1,6 +1,6 @@
 import pytest
 
-from supervisor.cli.server_commands.bridge_start import arguments
+from supervisor.cli.server_commands.bridge_start import parse_arguments
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from supervisor.cli.server_commands.bridge_start import arguments
     ],
 )
 def test_usual_words_are_read_without_click(words: list[str], read: object) -> None:
-    assert arguments(words) == read
+    assert parse_arguments(words) == read

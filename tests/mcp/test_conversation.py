@@ -6,29 +6,29 @@ from typing import Any
 
 import pytest
 
-from supervisor.mcp.core.client_request import HOLD_S, LIST_S, PROGRESS_S, START_S
+from supervisor.mcp.core.client_request import GREETING_WAIT_S, HOLD_S, LIST_WAIT_S, PROGRESS_S
 from supervisor.mcp.core.conversation import Conversation
-from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue, negotiated
-from supervisor.mcp.core.messages.headers import header_value, parameter_headers
-from supervisor.mcp.core.need import RELEASE_S
-from supervisor.mcp.core.values import (
-    AskForServer,
-    ClientSaid,
+from supervisor.mcp.core.events_and_actions import (
+    BeginExchange,
+    ClientSentLine,
+    DeadlineReached,
+    EnsureFailed,
+    EnsureServer,
+    EnsureSucceeded,
     Event,
     ExchangeEnded,
-    KeepCatalogue,
-    NeedMet,
-    NeedRefused,
     Outcome,
     Problem,
     ReleaseServer,
-    SayToClient,
-    Send,
+    SendToClient,
     Server,
     ServerReady,
-    TimePassed,
-    UpstreamSaid,
+    ServerSentMessage,
+    WriteCatalogue,
 )
+from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue, negotiate_version
+from supervisor.mcp.core.messages.headers import header_value, parameter_headers
+from supervisor.mcp.core.server_need import RELEASE_S
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
 SERVER_SAYS = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}}
@@ -41,38 +41,38 @@ class Talk:
         self.now = 0.0
         self.core = Conversation("small", "ours", catalogue, 0.0)
         self.said: list[dict[str, Any]] = []
-        self.sent: list[Send] = []
+        self.sent: list[BeginExchange] = []
         self.other: list[object] = []
 
     def feed(self, *events: Event) -> None:
         for event in events:
             for action in self.core.receive(event, self.now):
-                if isinstance(action, SayToClient):
+                if isinstance(action, SendToClient):
                     self.said.append(json.loads(action.text))
-                elif isinstance(action, Send):
+                elif isinstance(action, BeginExchange):
                     self.sent.append(action)
                 else:
                     self.other.append(action)
 
     def ask(self, identifier: Any, method: str, **params: Any) -> None:
         message = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
-        self.feed(ClientSaid(json.dumps(message).encode()))
+        self.feed(ClientSentLine(json.dumps(message).encode()))
 
     def wait(self, seconds: float) -> None:
         end = self.now + seconds
         while self.core.deadline <= end:
             self.now = max(self.now, self.core.deadline)
-            self.feed(TimePassed())
+            self.feed(DeadlineReached())
         self.now = end
 
-    def answer(self, sent: Send, result: Any, session: str | None = None) -> None:
+    def answer(self, sent: BeginExchange, result: Any, session: str | None = None) -> None:
         identifier = json.loads(sent.text)["id"]
         text = json.dumps({"jsonrpc": "2.0", "id": identifier, "result": result}).encode()
-        self.feed(UpstreamSaid(sent.exchange, text, session), ExchangeEnded(sent.exchange, Outcome.COMPLETE, 200))
+        self.feed(ServerSentMessage(sent.exchange, text, session), ExchangeEnded(sent.exchange, Outcome.COMPLETE, 200))
 
     def open_session(self) -> None:
         """Bring the server up and answer its `initialize`."""
-        self.feed(ServerReady(Server(1, "1.0")), NeedMet())
+        self.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
         self.answer(self.sent[-1], SERVER_SAYS, "session")
         self.feed(ExchangeEnded(self.sent[-1].exchange, Outcome.COMPLETE, 202))
 
@@ -101,7 +101,7 @@ def test_the_catalogue_answers_without_a_server() -> None:
 def test_the_clients_own_params_open_the_session() -> None:
     talk = Talk()
     talk.ask("zero", "initialize", **HELLO)
-    assert talk.other == [AskForServer()]
+    assert talk.other == [EnsureServer()]
     talk.open_session()
     opening, confirmation, *_ = talk.sent
     assert json.loads(opening.text)["params"] == HELLO
@@ -114,16 +114,16 @@ def test_the_clients_own_params_open_the_session() -> None:
 def test_a_client_that_cannot_wait_gets_empty_lists_first() -> None:
     talk = Talk()
     talk.ask(0, "initialize", **HELLO)
-    talk.wait(START_S)
+    talk.wait(GREETING_WAIT_S)
     assert talk.said[0]["result"]["serverInfo"]["name"] == "small"
     talk.ask(1, "tools/list")
-    talk.wait(LIST_S - START_S)
+    talk.wait(LIST_WAIT_S - GREETING_WAIT_S)
     assert talk.said[1]["result"] == {"tools": []}
     talk.open_session()
     listing = next(sent for sent in talk.sent if b"tools/list" in sent.text)
     talk.answer(listing, {"tools": [{"name": "a"}]})
     assert talk.said[2]["method"] == "notifications/tools/list_changed"
-    assert isinstance(talk.other[-1], KeepCatalogue)
+    assert isinstance(talk.other[-1], WriteCatalogue)
 
 
 def test_a_held_call_tells_its_progress_and_ends() -> None:
@@ -145,9 +145,9 @@ def test_a_refusal_is_the_answer_unless_a_retry_helps(*, retryable: bool, asks: 
     talk = Talk(known())
     talk.ask(0, "initialize", **HELLO)
     talk.ask(1, "tools/call", name="a")
-    talk.feed(NeedRefused(Problem("INSTALL_FAILED", "no network", "Hint: x.", retryable=retryable)))
+    talk.feed(EnsureFailed(Problem("INSTALL_FAILED", "no network", "Hint: x.", retryable=retryable)))
     talk.wait(1)
-    assert talk.other == [AskForServer()] * asks
+    assert talk.other == [EnsureServer()] * asks
     assert (len(talk.said) == 2) is not retryable
 
 
@@ -165,7 +165,7 @@ def test_an_idle_bridge_releases_the_server() -> None:
     assert talk.core.deadline == float("inf")
 
 
-def refused(status: int, body: bytes = b"", retry_after_s: float | None = None) -> Callable[[Send], Event]:
+def refused(status: int, body: bytes = b"", retry_after_s: float | None = None) -> Callable[[BeginExchange], Event]:
     return lambda sent: ExchangeEnded(sent.exchange, Outcome.REFUSED, status, body, retry_after_s)
 
 
@@ -183,7 +183,9 @@ def refused(status: int, body: bytes = b"", retry_after_s: float | None = None) 
         (lambda sent: ExchangeEnded(sent.exchange, Outcome.COMPLETE, 200), False),
     ],
 )
-def test_a_call_is_sent_again_only_if_it_was_not_received(*, end: Callable[[Send], Event], again: bool) -> None:
+def test_a_call_is_sent_again_only_if_it_was_not_received(
+    *, end: Callable[[BeginExchange], Event], again: bool
+) -> None:
     talk = Talk(known())
     talk.ask(0, "initialize", **HELLO)
     talk.ask(1, "tools/call", name="a")
@@ -214,7 +216,7 @@ def test_an_error_of_the_server_is_passed_on() -> None:
     ],
 )
 def test_versions_are_negotiated(asked: str, spoken: str, version: str) -> None:
-    assert negotiated(asked, spoken) == version
+    assert negotiate_version(asked, spoken) == version
 
 
 @pytest.mark.parametrize("found", [None, 5, [], {}, {"schema": 99}, {"schema": 1, "eras": 5}])

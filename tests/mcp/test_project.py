@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.mcp.bridge.environment import for_daemon
+from supervisor.mcp.bridge.daemon_variables import variables_for_daemon
 from supervisor.mcp.bridge.project import find_project
 
 
@@ -33,4 +33,4 @@ def test_a_client_may_name_the_project(game: Path, tmp_path: Path, monkeypatch: 
 def test_secrets_of_a_client_do_not_reach_the_daemon() -> None:
     inherited = {"PATH": "p", "HOME": "h", "XDG_RUNTIME_DIR": "x", "lc_all": "C", "HTTPS_PROXY": "y"}
     secret = {"ANTHROPIC_API_KEY": "s", "CLAUDECODE": "1", "GITHUB_TOKEN": "s", "MY_SECRET": "s"}
-    assert for_daemon(inherited | secret) == inherited
+    assert variables_for_daemon(inherited | secret) == inherited

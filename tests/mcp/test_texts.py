@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from supervisor.mcp.core.events_and_actions import ClientSentLine, ClientSentTooLongLine
 from supervisor.mcp.core.messages import scan
 from supervisor.mcp.core.messages.event_stream import EventStream, TooLongError
 from supervisor.mcp.core.messages.lines import LineCutter
-from supervisor.mcp.core.messages.message import SMALL, UnusableMessageError, parse, with_id
-from supervisor.mcp.core.values import ClientSaid, ClientSaidTooMuch
+from supervisor.mcp.core.messages.message import SMALL_TEXT_MAX, UnusableMessageError, parse, with_id
 from tests.gates import examples
 
 VALUES = st.recursive(
@@ -40,7 +40,7 @@ def scans(text: bytes) -> dict[str, Any] | None:
     """The object that the scanner reads; None: no object."""
     try:
         scan.check_utf8(text)
-        return {name: scan.value_at(text, span) for name, span in scan.members(text).items()}
+        return {name: scan.value_at(text, span) for name, span in scan.member_spans(text).items()}
     except scan.NotJsonError:
         return None
 
@@ -73,7 +73,7 @@ def test_the_scanner_is_strict(text: bytes) -> None:
 
 
 def test_a_long_message_is_read_without_its_long_parts() -> None:
-    image = "QUJD" * SMALL
+    image = "QUJD" * SMALL_TEXT_MAX
     meta = {"progressToken": "t"}
     params = {"name": "x", "_meta": meta, "arguments": {"image": image}}
     message = parse(json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).encode())
@@ -83,7 +83,7 @@ def test_a_long_message_is_read_without_its_long_parts() -> None:
     assert (answer.id, answer.is_answer, answer.is_error, answer.body) == ("a", True, False, {})
 
 
-@pytest.mark.parametrize("padding", [0, SMALL])
+@pytest.mark.parametrize("padding", [0, SMALL_TEXT_MAX])
 def test_a_message_on_several_lines_becomes_one_line(padding: int) -> None:
     value = {"jsonrpc": "2.0", "id": 1, "result": {"text": "a\nb" + " " * padding}}
     text = parse(json.dumps(value, indent=1).replace("\n", "\r\n").encode()).text
@@ -144,7 +144,7 @@ def test_lines_are_cut_where_they_end(pieces: list[bytes], size: int) -> None:
     for start in range(0, len(text), size):
         found += cutter.feed(text[start : start + size])
     expected = [line.removesuffix(b"\r") for line in text.split(b"\n")[:-1] if line.removesuffix(b"\r").strip()]
-    assert [bytes(event.text) for event in found if isinstance(event, ClientSaid)] == expected
+    assert [bytes(event.text) for event in found if isinstance(event, ClientSentLine)] == expected
 
 
 @pytest.mark.parametrize(
@@ -158,4 +158,4 @@ def test_lines_are_cut_where_they_end(pieces: list[bytes], size: int) -> None:
 def test_a_line_that_is_too_long_is_dropped(head: bytes, tail: bytes, identifier: object) -> None:
     cutter = LineCutter(2000)
     events = cutter.feed(head + b"x" * 5000) + cutter.feed(b"x" * 5000 + tail + b"\n{}\n")
-    assert events == [ClientSaidTooMuch(2000, identifier), ClientSaid(bytearray(b"{}"))]  # type: ignore[arg-type]
+    assert events == [ClientSentTooLongLine(2000, identifier), ClientSentLine(bytearray(b"{}"))]  # type: ignore[arg-type]

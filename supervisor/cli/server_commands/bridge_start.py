@@ -1,4 +1,4 @@
-"""Starts the bridge of an AI client, without click: the client waits for the first answer."""
+"""Starts the MCP bridge, without importing click: the AI client waits for the first answer."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 PROJECT = "--project"
 
 
-def arguments(words: Sequence[str]) -> tuple[str | None, str | None] | None:
-    """Return kind and project of the words after `mcp`. Returns None for words that click should explain."""
+def parse_arguments(words: Sequence[str]) -> tuple[str | None, str | None] | None:
+    """Return the kind and the project in the words after `mcp`, each None if it is not given.
+
+    Returns None for words that click has to explain, such as `--help`.
+    """
     left = list(words)
     project = None
     if PROJECT in left[:-1]:
@@ -25,14 +28,15 @@ def arguments(words: Sequence[str]) -> tuple[str | None, str | None] | None:
 def serve(kind: str | None, project: str | None) -> int:
     """Serve the client until it ends, and return the exit code."""
     from ...mcp.bridge.project import find_project
-    from ...mcp.bridge.run import serve
+    from ...mcp.bridge.run import serve as serve_client
     from ...native.facts import folders
 
-    return serve(kind, find_project(project), folders(), _start_service)
+    return serve_client(kind, find_project(project), folders(), _start_service)
 
 
-def _start_service(where: "Folders") -> bool:
+def _start_service(folders: "Folders") -> bool:
+    """Start the daemon's service, if one is installed. Returns whether it was started."""
     from ...daemon.version import installed
     from ...service.managers import start_if_installed
 
-    return start_if_installed(where, installed())
+    return start_if_installed(folders, installed())

@@ -1,4 +1,4 @@
-"""Where a server listens, and the bearer that it asks for, as the daemon says."""
+"""Where a server listens, and the bearer that the server asks for, from what the daemon says of the server."""
 
 import contextlib
 import json
@@ -14,7 +14,7 @@ _URL = re.compile(r"http://([A-Za-z0-9.-]+):([0-9]{1,5})(/[!-~]*)?")
 
 
 class Address(NamedTuple):
-    """Where a server listens. The bearer stays out of reprs."""
+    """Where a server listens, and its bearer. `repr` leaves the bearer out, so that no traceback shows it."""
 
     host: str
     port: int

@@ -1,4 +1,4 @@
-"""Asks the daemon for a server, and follows its events, in threads: the client of the daemon blocks."""
+"""Calls the daemon and follows its events, in threads, because the client of the daemon blocks."""
 
 import contextlib
 import os
@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..core.values import (
+from ..core.events_and_actions import (
+    EnsureFailed,
+    EnsureProgress,
+    EnsureSucceeded,
     Event,
-    NeedMet,
-    NeedProgress,
-    NeedRefused,
     Problem,
     Server,
     ServerGone,
@@ -24,106 +24,115 @@ if TYPE_CHECKING:
     from ...client.client import Client
     from ...native.facts import Folders
 
-PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Between attempts to reach a daemon that has ended: another one may be starting. After them, nothing is tried until
-the next request asks for a server."""
+RECONNECT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""The pauses between attempts to reach a daemon that has ended: another one may be starting. After the last one nothing
+is tried until the next request asks for a server."""
 
-START_S = 30.0
-SHUTDOWN = "the daemon's shutdown"
+DAEMON_START_S = 30.0
+SHUTDOWN_REQUESTER = "the daemon's shutdown"
 """The requester that the history names for servers that ended with their daemon. No user has stopped these."""
 
 DEFAULT_KIND = "godot-ai"
 
-ENDED = frozenset({"server.exited", "server.stopped", "server.gone"})
+END_EVENTS = frozenset({"server.exited", "server.stopped", "server.gone"})
 
 Json = Mapping[str, Any]
 
 
 class DaemonLink:
-    """The daemon, as the bridge needs it. `post` takes events into the loop; `found` the addresses of servers."""
+    """The daemon, as the bridge needs it.
+
+    `post` takes events for the conversation, and `on_address` takes the address of each server before `ServerReady`.
+    Threads of this class call both. `start_service` starts the daemon's service, and returns whether it did.
+    """
 
     def __init__(
         self,
-        where: "Folders",
+        folders: "Folders",
         kind: str | None,
         project: str | None,
         *,
         post: Callable[[Event], None],
-        found: Callable[[int, Address], None],
+        on_address: Callable[[int, Address], None],
         start_service: Callable[["Folders"], bool],
     ) -> None:
-        self._where = where
+        self._folders = folders
         self.kind = kind
         self._project = project
         self._post = post
-        self._found = found
+        self._on_address = on_address
         self._start_service = start_service
         self._lock = threading.Lock()
         self._is_following = False
-        self._ours: str | None = None
-        """The id of the server that the daemon keeps for us."""
-        self._editor: str | None = None
-        self._known: tuple[object, ...] | None = None
-        """The server that was reported last, None if it has gone since."""
-        self._followed: tuple[object, ...] | None = None
-        """The server that the events were about last. A server that was asked for may be ahead of the events."""
+        self._server_id: str | None = None
+        """The id of the server that the daemon keeps running for this process."""
+        self._editor_id: str | None = None
+        """The id of the record that the daemon has of this process as an owner."""
+        self._reported: tuple[object, ...] | None = None
+        """The key of the server that was reported last. None if its end was reported since."""
+        self._seen_in_events: tuple[object, ...] | None = None
+        """The key of the server that the events were about last. `_reported` may be ahead of the events."""
         self._numbers: dict[tuple[object, ...], int] = {}
+        """The numbers by which the conversation knows servers, by key."""
 
     def follow(self) -> None:
-        """Follow the events of the daemon, if one runs."""
+        """Begin to follow the events of the daemon, if one runs. Does nothing if they are followed."""
         with self._lock:
             if self._is_following:
                 return
             self._is_following = True
         threading.Thread(target=self._follow, daemon=True).start()
 
-    def ask(self) -> None:
-        """Ask for a server. `NeedMet` or `NeedRefused` follows."""
-        threading.Thread(target=self._ask, daemon=True).start()
+    def ensure_server(self) -> None:
+        """Begin to ask for a server; the daemon is started if none runs.
 
-    def release(self) -> None:
-        """Let the daemon end the server, if nothing else needs it."""
-        threading.Thread(target=self._release, daemon=True).start()
+        `EnsureSucceeded` or `EnsureFailed` is posted.
+        """
+        threading.Thread(target=self._ensure_server, daemon=True).start()
+
+    def release_server(self) -> None:
+        """Begin to give up the ownership of the server. The daemon ends the server if nothing else needs it."""
+        threading.Thread(target=self._release_server, daemon=True).start()
 
     # --- asking ---
 
-    def _ask(self) -> None:
+    def _ensure_server(self) -> None:
         from ...client.autostart import ensure_daemon
         from ...errors import SupervisorError
-        from .environment import for_daemon
+        from .daemon_variables import variables_for_daemon
 
         try:
             client = ensure_daemon(
-                self._where,
-                timeout_s=START_S,
-                start_service=lambda: self._start_service(self._where),
-                environment=for_daemon(os.environ),
+                self._folders,
+                timeout_s=DAEMON_START_S,
+                start_service=lambda: self._start_service(self._folders),
+                environment=variables_for_daemon(os.environ),
             )
             with client:
                 self._choose_kind(client)
-                self._refuse_stopped(client)
+                self._check_not_stopped(client)
                 owner = {"pid": os.getpid()} | ({} if self._project is None else {"project": self._project})
-                row = client.call("server.ensure", {"kind": self.kind, "owner": owner}, on_progress=self._progress)
+                row = client.call("server.ensure", {"kind": self.kind, "owner": owner}, on_progress=self._on_progress)
         except SupervisorError as problem:
-            self._post(NeedRefused(problem_of(problem)))
+            self._post(EnsureFailed(problem_from(problem)))
             return
-        except _NotNowError as refusal:
-            self._post(NeedRefused(refusal.problem))
+        except _MustNotStartError as refusal:
+            self._post(EnsureFailed(refusal.problem))
             return
         except Exception as defect:  # noqa: BLE001 (the requests that wait must be answered)
-            self._post(NeedRefused(Problem("INTERNAL", f"{type(defect).__name__}: {defect}", fault="daemon")))
+            self._post(EnsureFailed(Problem("INTERNAL", f"{type(defect).__name__}: {defect}", fault="daemon")))
             return
-        self._ours = row["id"]
-        self._editor = next((each["editor"] for each in row["owners"] if each["pid"] == os.getpid()), None)
+        self._server_id = row["id"]
+        self._editor_id = next((each["editor"] for each in row["owners"] if each["pid"] == os.getpid()), None)
         self._report(row)
-        self._post(NeedMet())
+        self._post(EnsureSucceeded())
         self.follow()
 
-    def _progress(self, said: Json) -> None:
-        self._post(NeedProgress(f"{said.get('stage', '')}: {said.get('message', '')}"))
+    def _on_progress(self, said: Json) -> None:
+        self._post(EnsureProgress(f"{said.get('stage', '')}: {said.get('message', '')}"))
 
     def _choose_kind(self, client: "Client") -> None:
-        """Choose the kind of the server that an editor of this project has, unless one was given."""
+        """Set the kind, unless it is set: that of a server that an editor of this project has, else the default."""
         if self.kind is not None:
             return
         status = client.call("status")
@@ -131,45 +140,50 @@ class DaemonLink:
         kinds = [row["kind"] for row in status["servers"] if self._project is not None and row["id"] in ids]
         self.kind = kinds[0] if kinds else DEFAULT_KIND
 
-    def _refuse_stopped(self, client: "Client") -> None:
-        """Raise if the user has stopped the server, and nothing has started it since."""
-        rows = [row for row in client.call("server.list")["servers"] if self._is_ours(row)]
+    def _check_not_stopped(self, client: "Client") -> None:
+        """Check that asking for a server would not undo a stop.
+
+        Raises:
+            _MustNotStartError: the server is being stopped, or was stopped by the user and not started since.
+        """
+        rows = [row for row in client.call("server.list")["servers"] if self._fits(row)]
         if rows and all(row["state"] == "stopping" for row in rows):
             # A request that waits for the end of a stop would undo the stop.
-            raise _NotNowError(Problem("SERVER_NOT_READY", f"{rows[0]['id']} is being stopped", retryable=True))
+            raise _MustNotStartError(Problem("SERVER_NOT_READY", f"{rows[0]['id']} is being stopped", retryable=True))
         if rows:
             return
         ended = client.call("server.history")["servers"]
-        last = next((row for row in ended if self._is_ours(row)), None)
-        if last is not None and last["how"] == "stopped" and last["by"] != SHUTDOWN:
-            raise _NotNowError(_stopped_by_user(last))
+        last = next((row for row in ended if self._fits(row)), None)
+        if last is not None and last["how"] == "stopped" and last["by"] != SHUTDOWN_REQUESTER:
+            raise _MustNotStartError(_stopped_by_user(last))
 
-    def _release(self) -> None:
+    def _release_server(self) -> None:
         from ...client import discovery
         from ...errors import SupervisorError
 
-        if self._ours is None or self._editor is None:
+        if self._server_id is None or self._editor_id is None:
             return
-        with contextlib.suppress(SupervisorError, OSError), discovery.connect(self._where) as client:
-            client.call("server.release", {"server": self._ours, "editor": self._editor})
+        with contextlib.suppress(SupervisorError, OSError), discovery.connect(self._folders) as client:
+            client.call("server.release", {"server": self._server_id, "editor": self._editor_id})
 
     # --- following ---
 
     def _follow(self) -> None:
+        """Follow the events of the daemon, and of the one after it, until no daemon is found."""
         from ...client import discovery
         from ...errors import SupervisorError
 
         attempts = 0
-        while attempts < len(PAUSES_S):
+        while attempts < len(RECONNECT_PAUSES_S):
             try:
-                with discovery.connect(self._where) as client:
+                with discovery.connect(self._folders) as client:
                     self._choose_kind(client)
                     attempts = 0
-                    self._listen(client)
+                    self._listen_once(client)
             except (SupervisorError, OSError, KeyError):
                 # The next round connects again, or gives up.
                 pass
-            time.sleep(PAUSES_S[attempts])
+            time.sleep(RECONNECT_PAUSES_S[attempts])
             attempts += 1
             if not self._may_come_back():
                 break
@@ -177,55 +191,65 @@ class DaemonLink:
             self._is_following = False
 
     def _may_come_back(self) -> bool:
-        """Return whether a server is known, so that its end and its successor matter."""
-        return self._known is not None
+        """Return whether a server was reported and not its end, which has to be reported too, as has its successor."""
+        return self._reported is not None
 
-    def _listen(self, client: "Client") -> None:
+    def _listen_once(self, client: "Client") -> None:
+        """Report servers for as long as the subscription lasts."""
         stream = client.stream("events.subscribe")
-        self._look(stream.answer["snapshot"]["servers"])
+        self._compare(stream.answer["snapshot"]["servers"])
         for method, notice in stream.listen():
             if method != "event":
                 return
             if str(notice["event"]).startswith("server."):
-                self._look(client.call("server.list")["servers"], notice)
+                self._compare(client.call("server.list")["servers"], notice)
 
-    def _look(self, rows: Sequence[Json], notice: Json | None = None) -> None:
-        """Report what the rows say of the server. `notice` is the event that made us look: it may be out of date."""
-        ready = [row for row in rows if self._is_ours(row) and row["state"] == "ready" and row["url"]]
-        chosen = [row for row in ready if row["id"] == self._ours] or ready[:1]
-        seen = _identity(chosen[0]) if chosen else None
-        followed, self._followed = self._followed, seen or self._followed
+    def _compare(self, rows: Sequence[Json], notice: Json | None = None) -> None:
+        """Report what has changed from the server that was reported to these rows.
+
+        `notice` is the event after which the rows were asked for. It may be out of date.
+        """
+        ready = [row for row in rows if self._fits(row) and row["state"] == "ready" and row["url"]]
+        chosen = [row for row in ready if row["id"] == self._server_id] or ready[:1]
+        seen = _server_key(chosen[0]) if chosen else None
+        followed, self._seen_in_events = self._seen_in_events, seen or self._seen_in_events
         if followed is not None and seen != followed:
-            ended = notice is not None and notice["event"] in ENDED and notice["server"] == followed[0]
+            ended = notice is not None and notice["event"] in END_EVENTS and notice["server"] == followed[0]
             number = self._numbers.get(followed, 0)
             if ended:
                 self._post(ServerGone(number))
-            elif self._known == followed:
+            elif self._reported == followed:
                 self._post(ServerLeaving(number))
-            if self._known == followed:
-                self._known = None
-        if chosen and self._known != seen:
+            if self._reported == followed:
+                self._reported = None
+        if chosen and self._reported != seen:
             self._report(chosen[0])
 
-    def _is_ours(self, row: Json) -> bool:
+    def _fits(self, row: Json) -> bool:
+        """Return whether a row is about a server of this kind, for this project or for all projects."""
         return row["kind"] == (self.kind or DEFAULT_KIND) and row["project"] in (None, self._project)
 
     def _report(self, row: Json) -> None:
-        """Report a server that is ready, and where it listens."""
+        """Report a server that is ready, and its address.
+
+        A server without a usable URL is reported as `EnsureFailed`.
+        """
         address = address_of(row)
         if address is None:
             text = f"{row['id']} has no URL, so nothing can be sent to it"
-            self._post(NeedRefused(Problem("SERVER_HAS_NO_URL", text, "kinds.NAME.url in config.toml")))
+            self._post(EnsureFailed(Problem("SERVER_HAS_NO_URL", text, "kinds.NAME.url in config.toml")))
             return
-        identity = _identity(row)
+        key = _server_key(row)
         with self._lock:
-            number = self._numbers.setdefault(identity, len(self._numbers) + 1)
-        self._known = identity
-        self._found(number, address)
+            number = self._numbers.setdefault(key, len(self._numbers) + 1)
+        self._reported = key
+        self._on_address(number, address)
         self._post(ServerReady(Server(number, row["version"], row["id"])))
 
 
-class _NotNowError(Exception):
+class _MustNotStartError(Exception):
+    """A server must not be asked for at present."""
+
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
@@ -240,13 +264,14 @@ def _stopped_by_user(row: Json) -> Problem:
     )
 
 
-def _identity(row: Json) -> tuple[object, ...]:
+def _server_key(row: Json) -> tuple[object, ...]:
+    """Return what tells one process and address of a server from another: id, pid, start time and URL."""
     process = row["process"] or {}
     return (row["id"], process.get("pid"), process.get("started_at"), row["url"])
 
 
-def problem_of(error: Any) -> Problem:
-    """Return a problem of the daemon for the client."""
+def problem_from(error: Any) -> Problem:
+    """Return an error of the daemon, or of its client, as a problem."""
     retryable = error.retryable or error.code in {"DISCONNECTED_AFTER_ACCEPT", "DISCONNECTED_BEFORE_ACCEPT"}
     hint = None if error.hint is None else f"Hint: {error.hint}."
     return Problem(error.code, error.message, hint, retryable, error.fault.value, error.retry_after_ms)

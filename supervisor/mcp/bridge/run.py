@@ -9,85 +9,91 @@ from typing import TYPE_CHECKING
 
 from ...native.startup.parent_watch import when_parent_ends
 from ..core.conversation import Conversation
-from ..core.values import (
-    Abort,
+from ..core.events_and_actions import (
+    AbortExchange,
     Action,
-    AskForServer,
+    BeginExchange,
+    DeadlineReached,
+    EnsureServer,
     Event,
-    GiveUp,
-    KeepCatalogue,
+    FailExchange,
     ReleaseServer,
-    SayToClient,
-    Send,
-    TimePassed,
+    SendToClient,
+    WriteCatalogue,
 )
-from .catalogue_file import CatalogueFiles
+from .catalogue_files import CatalogueFiles
+from .connection_pool import ConnectionPool
 from .daemon_link import DEFAULT_KIND, DaemonLink
 from .loop import Loop
-from .streams import Input, Output, take_stdout
-from .upstream import Upstream
+from .streams import Input, Output, redirect_stdout
 
 if TYPE_CHECKING:
     from ...native.facts import Folders
     from .address import Address
 
 
-def serve(kind: str | None, project: str | None, where: "Folders", start_service: Callable[["Folders"], bool]) -> int:
-    """Serve the client until it ends. Returns the exit code."""
-    bridge = McpBridge(kind, project, where, start_service)
+def serve(kind: str | None, project: str | None, folders: "Folders", start_service: Callable[["Folders"], bool]) -> int:
+    """Serve the client until it ends, and return the exit code. Most ends do not return: see `McpBridge.exit_process`.
+
+    `start_service` starts the daemon's service, if one is installed, and returns whether it did.
+    """
+    bridge = McpBridge(kind, project, folders, start_service)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: bridge.leave())
-    when_parent_ends(bridge.leave)
+        signal.signal(number, lambda *_: bridge.exit_process())
+    when_parent_ends(bridge.exit_process)
     bridge.run()
     return 0
 
 
 class McpBridge:
-    """Performs what the conversation asks for."""
+    """Gives the conversation its events, and performs its actions."""
 
     def __init__(
-        self, kind: str | None, project: str | None, where: "Folders", start_service: Callable[["Folders"], bool]
+        self, kind: str | None, project: str | None, folders: "Folders", start_service: Callable[["Folders"], bool]
     ) -> None:
         self._loop = Loop()
-        self._files = CatalogueFiles(where.home_text, kind or DEFAULT_KIND, project)
-        self._output = Output(take_stdout(), self.leave)
-        self._upstream = Upstream(self._loop, self._take)
-        self._link = DaemonLink(
-            where,
+        self._catalogues = CatalogueFiles(folders.home_text, kind or DEFAULT_KIND, project)
+        self._output = Output(redirect_stdout(), self.exit_process)
+        self._connections = ConnectionPool(self._loop, self._handle)
+        self._daemon = DaemonLink(
+            folders,
             kind,
             project,
-            post=lambda event: self._loop.post(lambda: self._take(event)),
-            found=self._found,
+            post=lambda event: self._loop.post(lambda: self._handle(event)),
+            on_address=self._on_address,
             start_service=start_service,
         )
         prefix = f"godot-supervisor-{os.urandom(6).hex()}"
-        self._conversation = Conversation(kind or DEFAULT_KIND, prefix, self._files.newest(), time.monotonic())
-        self._follows = False
+        self._conversation = Conversation(kind or DEFAULT_KIND, prefix, self._catalogues.newest(), time.monotonic())
+        self._is_following = False
 
     def run(self) -> None:
-        """Serve until the client's end of the input."""
-        Input(self._loop, sys.stdin.fileno(), self._said, self.leave)
-        self._loop.run(lambda: self._conversation.deadline, lambda: self._take(TimePassed()))
+        """Read the input and run the loop. Does not return: the end of the input ends the process."""
+        Input(self._loop, sys.stdin.fileno(), self._on_client_event, self.exit_process)
+        self._loop.run(lambda: self._conversation.deadline, lambda: self._handle(DeadlineReached()))
 
-    def leave(self) -> None:
-        """End this process at once, from any thread: there is nothing to undo. The daemon notices the end."""
-        goodbye = self._conversation.goodbye()
-        if goodbye is not None:
-            server, headers = goodbye
-            self._upstream.say_goodbye(server.number, headers)
+    def exit_process(self) -> None:
+        """End this process at once, with exit code 0. There is nothing to undo: the daemon notices the end.
+
+        May be called in any thread.
+        """
+        session_to_end = self._conversation.session_to_end()
+        if session_to_end is not None:
+            server, headers = session_to_end
+            self._connections.end_session(server.number, headers)
         os._exit(0)
 
-    def _said(self, event: Event) -> None:
-        self._take(event)
-        if not self._follows:
+    def _on_client_event(self, event: Event) -> None:
+        self._handle(event)
+        if not self._is_following:
             # Not before the first answer: importing the client of the daemon takes longer than everything until then.
-            self._follows = True
-            self._link.follow()
+            self._is_following = True
+            self._daemon.follow()
 
-    def _found(self, number: int, address: "Address") -> None:
-        self._loop.post(lambda: self._upstream.add_server(number, address))
+    def _on_address(self, number: int, address: "Address") -> None:
+        self._loop.post(lambda: self._connections.set_address(number, address))
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         try:
             for action in self._conversation.receive(event, time.monotonic()):
                 self._perform(action)
@@ -98,17 +104,17 @@ class McpBridge:
 
     def _perform(self, action: Action) -> None:
         match action:
-            case SayToClient(text):
-                self._output.line(text)
-            case Send():
-                self._upstream.send(action)
-            case Abort(exchange):
-                self._upstream.abort(exchange)
-            case GiveUp(exchange):
-                self._upstream.give_up(exchange)
-            case AskForServer():
-                self._link.ask()
+            case SendToClient(text):
+                self._output.write_line(text)
+            case BeginExchange():
+                self._connections.send(action)
+            case AbortExchange(exchange):
+                self._connections.abort(exchange)
+            case FailExchange(exchange):
+                self._connections.fail(exchange)
+            case EnsureServer():
+                self._daemon.ensure_server()
             case ReleaseServer():
-                self._link.release()
-            case KeepCatalogue(version, content):
-                self._files.write(version, content)
+                self._daemon.release_server()
+            case WriteCatalogue(version, content):
+                self._catalogues.write(version, content)

@@ -7,93 +7,101 @@ import threading
 from collections.abc import Callable
 
 from ...native.facts import PIPES_CAN_BE_POLLED
+from ..core.events_and_actions import Event, Text
 from ..core.messages.lines import LineCutter
-from ..core.values import Event, Text
 from .loop import READ, Loop
 
-READ_AT_ONCE = 64 * 1024
+READ_SIZE = 64 * 1024
 
 ALWAYS_FITS = 4096
 """Bytes that a pipe takes without blocking once it is writable: PIPE_BUF of Linux. The other systems take less, and a
 message beyond 512 bytes may then block for as long as the client does not read."""
 
 
-def take_stdout() -> int:
-    """Return a private descriptor of standard output. Output of other code goes to standard error."""
+def redirect_stdout() -> int:
+    """Return a new descriptor of standard output, and let what other code prints go to standard error from now on."""
     private = os.dup(1)
     os.dup2(2, 1)
     return private
 
 
 class Input:
-    """Reads the client's lines: in the loop, or in a thread where the system cannot wait for a pipe."""
+    """Reads the client's lines: in the loop, or in a thread where the system cannot wait for a pipe.
 
-    def __init__(self, loop: Loop, descriptor: int, emit: Callable[[Event], None], ended: Callable[[], None]) -> None:
+    `on_event` and `on_end` are called in the loop.
+    """
+
+    def __init__(
+        self, loop: Loop, descriptor: int, on_event: Callable[[Event], None], on_end: Callable[[], None]
+    ) -> None:
         self._loop = loop
         self._descriptor = descriptor
-        self._emit = emit
-        self._ended = ended
+        self._on_event = on_event
+        self._on_end = on_end
         self._cutter = LineCutter()
         if PIPES_CAN_BE_POLLED:
-            loop.watch(descriptor, READ, self._readable)
+            loop.watch(descriptor, READ, self._on_readable)
         else:
-            threading.Thread(target=self._read_always, daemon=True).start()
+            threading.Thread(target=self._read_in_thread, daemon=True).start()
 
-    def _readable(self, _events: int) -> None:
-        self._take(self._read())
+    def _on_readable(self, _events: int) -> None:
+        self._on_data(self._read())
 
     def _read(self) -> bytes:
         try:
-            return os.read(self._descriptor, READ_AT_ONCE)
+            return os.read(self._descriptor, READ_SIZE)
         except OSError:
             return b""
 
-    def _read_always(self) -> None:
+    def _read_in_thread(self) -> None:
         while True:
             data = self._read()
-            self._loop.post(lambda data=data: self._take(data))  # type: ignore[misc]
+            self._loop.post(lambda data=data: self._on_data(data))  # type: ignore[misc]
             if not data:
                 return
 
-    def _take(self, data: bytes) -> None:
+    def _on_data(self, data: bytes) -> None:
         if not data:
             self._loop.forget(self._descriptor)
-            self._ended()
+            self._on_end()
             return
         for event in self._cutter.feed(data):
-            self._emit(event)
+            self._on_event(event)
 
 
 class Output:
-    """Writes lines, in order. A client that does not read never blocks the loop: a thread writes then."""
+    """Writes lines, in order. A client that does not read never blocks the loop: a thread writes then.
 
-    def __init__(self, descriptor: int, broken: Callable[[], None]) -> None:
+    `on_broken` is called, in the loop or in that thread, when the client has closed its end.
+    """
+
+    def __init__(self, descriptor: int, on_broken: Callable[[], None]) -> None:
         self._descriptor = descriptor
-        self._broken = broken
+        self._on_broken = on_broken
         self._waiting: queue.SimpleQueue[Text] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._unwritten = 0
         """Lines that the thread has not written yet."""
         self._thread: threading.Thread | None = None
 
-    def line(self, text: Text) -> None:
-        """Write a line."""
+    def write_line(self, text: Text) -> None:
+        """Write a text and the end of the line. A bytearray is changed."""
         # A long text is a bytearray, which grows in place; a copy of it would cost its size again.
         text += b"\n"
-        if self._unwritten == 0 and len(text) <= ALWAYS_FITS and self._takes_more():
+        if self._unwritten == 0 and len(text) <= ALWAYS_FITS and self._can_write_now():
             self._write(text)
             return
         with self._lock:
             self._unwritten += 1
         self._waiting.put(text)
         if self._thread is None:
-            self._thread = threading.Thread(target=self._write_always, daemon=True)
+            self._thread = threading.Thread(target=self._write_in_thread, daemon=True)
             self._thread.start()
 
-    def _takes_more(self) -> bool:
+    def _can_write_now(self) -> bool:
         return PIPES_CAN_BE_POLLED and bool(select.select([], [self._descriptor], [], 0)[1])
 
-    def _write_always(self) -> None:
+    def _write_in_thread(self) -> None:
         while True:
             self._write_next()
             with self._lock:
@@ -109,4 +117,4 @@ class Output:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError:
-            self._broken()
+            self._on_broken()

@@ -1,87 +1,89 @@
 """The conversation of one client with the servers of one project: events in, actions out.
 
-Pure: no I/O, no clock. The time of each event is handed in, and `deadline` says when `TimePassed` is due.
+Pure: no I/O, no clock. The time of each event is handed in, and `deadline` says when `DeadlineReached` is due.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from .client_request import GREETINGS, LIST_S, START_S, ClientRequest
-from .forwarding import Forwarding, Verdict
-from .local_answers import DISCOVER, LocalAnswers, no_discovery
-from .messages import replies
-from .messages.catalogue import LISTS, Catalogue
-from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, parse
-from .need import Need
-from .outbox import Outbox
-from .request_table import RequestTable
-from .server_side import ServerSide
-from .session import Phase, explained
-from .subscriptions import LISTEN
-from .values import (
+from .client_request import GREETING_METHODS, GREETING_WAIT_S, LIST_WAIT_S, ClientRequest
+from .events_and_actions import (
     Action,
-    ClientSaid,
-    ClientSaidTooMuch,
+    ClientSentLine,
+    ClientSentTooLongLine,
+    DeadlineReached,
+    EnsureFailed,
+    EnsureProgress,
+    EnsureSucceeded,
     Event,
     ExchangeEnded,
     Headers,
     Id,
-    NeedMet,
-    NeedProgress,
-    NeedRefused,
     Problem,
     Server,
     ServerGone,
     ServerLeaving,
     ServerReady,
+    ServerSentMessage,
     Text,
-    TimePassed,
-    UpstreamSaid,
 )
+from .forwarding import Forwarding, Verdict
+from .local_answers import DISCOVER, LocalAnswers, discovery_refusal
+from .messages import replies
+from .messages.catalogue import LIST_KEYS, Catalogue
+from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, parse
+from .outbox import Outbox
+from .request_table import RequestTable
+from .server_need import ServerNeed
+from .server_side import ServerSide
+from .session import SessionPhase, session_problem
+from .subscriptions import LISTEN
 
 
 class Conversation:
-    """All state of one bridge. `receive` takes an event and returns the actions that follow from it."""
+    """All state of one MCP bridge. `receive` takes an event and returns the actions that follow from it."""
 
     def __init__(self, kind: str, prefix: str, catalogue: Catalogue | None, now: float) -> None:
-        """`prefix` begins the ids of our own requests: a text that no client uses."""
+        """`prefix` begins the ids of the bridge's own requests: a text that no client uses."""
         self._began = self._now = now
         self._outbox = Outbox()
         self._local = LocalAnswers(kind, catalogue or Catalogue())
         self._requests = RequestTable(self._outbox)
-        self._side = ServerSide(self._outbox, self._local, prefix)
-        self._need = Need(self._outbox, now)
+        self._server_side = ServerSide(self._outbox, self._local, prefix)
+        self._need = ServerNeed(self._outbox, now)
 
     def receive(self, event: Event, now: float) -> list[Action]:
-        """Take an event at a monotonic time, and return what is to be done."""
+        """Handle an event at this monotonic time. Returns the actions to perform, in order."""
         self._now = max(now, self._now)
         match event:
-            case ClientSaid(text):
+            case ClientSentLine(text):
                 self._from_client(text)
-            case ClientSaidTooMuch(limit, identifier):
-                identifier = None if identifier in self._requests else identifier
-                self._outbox.say(replies.error(identifier, INVALID_REQUEST, f"a line is longer than {limit} bytes"))
-            case UpstreamSaid(exchange, text, session):
-                self._from_server(exchange, text, session)
+            case ClientSentTooLongLine(limit, identifier):
+                self._refuse_line(identifier, f"a line is longer than {limit} bytes")
+            case ServerSentMessage(exchange, text, session_id):
+                self._from_server(exchange, text, session_id)
             case ExchangeEnded(exchange):
-                handler = self._outbox.close(exchange)
+                handler = self._outbox.close_exchange(exchange)
                 if handler is not None:
-                    handler.ended(event)
-            case TimePassed():
+                    handler.on_end(event)
+            case DeadlineReached():
                 pass
             case _:
                 self._from_daemon(event)
-        self._proceed()
-        return self._outbox.take()
+        self._do_what_is_possible()
+        return self._outbox.drain()
 
     @property
     def deadline(self) -> float:
-        """Return the monotonic time at which `TimePassed` is due; infinite if nothing waits."""
+        """Return the monotonic time at which `DeadlineReached` is due; infinite if nothing waits."""
         return min(self._requests.deadline(self._now), self._need.deadline(idle=not self._requests))
 
-    def goodbye(self) -> tuple[Server, Headers] | None:
-        """Return the server and the headers of the session that ends with this process. Returns None without one."""
-        session = self._side.session
+    def session_to_end(self) -> tuple[Server, Headers] | None:
+        """Return the server and the headers for the request that ends the session. Returns None if there is no session.
+
+        Called when this process ends.
+        """
+        session = self._server_side.session
         return (session.server, session.headers) if session.server is not None and session.has_id else None
 
     # --- the client ---
@@ -90,94 +92,98 @@ class Conversation:
         try:
             message = parse(text)
         except UnusableMessageError as problem:
-            identifier = None if problem.id in self._requests else problem.id
-            self._outbox.say(replies.error(identifier, problem.code, str(problem)))
+            self._refuse_line(problem.reply_to, str(problem), problem.code)
             return
         if message.is_answer:
-            self._side.relay.answer(message)
+            self._server_side.relay.answer_server(message)
         elif message.id is None:
-            self._notified(message)
-        elif message.id in self._requests or message.id in self._side.subscriptions:
-            self._outbox.say(replies.error(None, INVALID_REQUEST, "the id of a request is in use by another one"))
+            self._take_notification(message)
+        elif message.id in self._requests or message.id in self._server_side.subscriptions:
+            self._refuse_line(None, "the id of a request is in use by another one")
         elif message.method == "ping":
-            self._outbox.say(replies.result(message.id, {}))
+            self._outbox.send_to_client(replies.result(message.id, {}))
         else:
-            self._requested(message, message.id)
+            self._take_request(message, message.id)
 
-    def _requested(self, message: Message, identifier: Id) -> None:
-        self._local.heard(message)
+    def _refuse_line(self, identifier: Id | None, reason: str, code: int = INVALID_REQUEST) -> None:
+        """Answer a line that is no usable message. An id in use is left out: its request gets its own answer."""
+        usable_id = None if identifier in self._requests else identifier
+        self._outbox.send_to_client(replies.error(usable_id, code, reason))
+
+    def _take_request(self, message: Message, identifier: Id) -> None:
+        self._local.learn_client(message)
         if self._local.is_modern and message.method == LISTEN:
-            self._side.subscriptions.add(message)
+            self._server_side.subscriptions.add(message)
             return
         request = ClientRequest(message, self._now)
         if request.method == "initialize":
             for other in self._requests.held():
                 if other.method == DISCOVER:
-                    self._requests.answer(other, no_discovery(other))
-        if request.method in GREETINGS:
-            request.until = max(self._began + START_S, self._now + 1.0)
-        elif request.method in LISTS and not self._local.known.lists:
-            request.until = max(self._began + LIST_S, self._now + 1.0)
-        self._side.remember(message)
+                    self._requests.answer(other, discovery_refusal(other))
+        if request.method in GREETING_METHODS:
+            request.expires_at = max(self._began + GREETING_WAIT_S, self._now + 1.0)
+        elif request.method in LIST_KEYS and not self._local.era_catalogue.lists:
+            request.expires_at = max(self._began + LIST_WAIT_S, self._now + 1.0)
+        self._server_side.remember_setting(message)
         assert request.id == identifier  # noqa: S101 (the table finds it by this id)
         self._requests.add(request)
-        self._need.unblock()
+        self._need.allow_asking()
 
-    def _notified(self, message: Message) -> None:
+    def _take_notification(self, message: Message) -> None:
         if message.method == "notifications/cancelled":
-            self._cancelled(message)
+            self._take_cancellation(message)
         elif message.method != "notifications/initialized" and not self._local.is_modern:
-            self._side.session.tell(message.text)
+            self._server_side.session.send_to_server(message.text)
 
-    def _cancelled(self, message: Message) -> None:
+    def _take_cancellation(self, message: Message) -> None:
         identifier = message.params.get("requestId")
-        request = self._requests.take(identifier)
+        request = self._requests.remove(identifier)
         if request is None:
             if isinstance(identifier, str | int | float):
-                self._side.subscriptions.remove(identifier)
+                self._server_side.subscriptions.remove(identifier)
         elif request.exchange is not None and self._local.is_modern:
             # In this era the end of the exchange tells the server.
-            self._outbox.abort(request.exchange)
+            self._outbox.abort_exchange(request.exchange)
         elif request.exchange is not None:
-            self._side.session.tell(message.text)
+            self._server_side.session.send_to_server(message.text)
 
     # --- the daemon ---
 
     def _from_daemon(self, event: Event) -> None:
         match event:
             case ServerReady() | ServerLeaving() | ServerGone():
-                self._server_changed(event)
-            case NeedMet():
-                self._need.met(self._now)
-            case NeedProgress(message):
-                self._need.doing = message
-            case NeedRefused(problem):
-                self._need.refused(problem, self._now)
+                self._take_server_news(event)
+            case EnsureSucceeded():
+                self._need.ensure_succeeded(self._now)
+            case EnsureProgress(message):
+                self._need.progress_text = message
+            case EnsureFailed(problem):
+                self._need.ensure_failed(problem, self._now)
                 if not problem.retryable:
                     for request in self._requests.held():
-                        self._give_up(request, problem)
+                        self._answer_without_server(request, problem)
 
-    def _server_changed(self, event: ServerReady | ServerLeaving | ServerGone) -> None:
+    def _take_server_news(self, event: ServerReady | ServerLeaving | ServerGone) -> None:
         match event:
             case ServerReady(server):
-                self._need.settled()
-                if self._side.server != server:
-                    self._leave()
-                    self._side.server = server
+                self._need.server_is_ready()
+                if self._server_side.server != server:
+                    self._stop_using_server()
+                    self._server_side.server = server
             case ServerLeaving(number) | ServerGone(number):
-                if self._side.is_used(number):
-                    self._leave()
-                self._side.lose(number, ended=isinstance(event, ServerGone))
+                if self._server_side.is_used(number):
+                    self._stop_using_server()
+                self._server_side.take_loss(number, ended=isinstance(event, ServerGone))
 
-    def _leave(self) -> None:
-        """Use the server no longer."""
-        self._need.lost()
-        self._side.leave()
+    def _stop_using_server(self) -> None:
+        """Send nothing more to the server, and let the daemon be asked for another one."""
+        self._need.server_is_lost()
+        self._server_side.stop_using()
 
     # --- the server ---
 
-    def _from_server(self, exchange: int, text: Text, session: str | None) -> None:
-        handler = self._outbox.handler(exchange)
+    def _from_server(self, exchange: int, text: Text, session_id: str | None) -> None:
+        handler = self._outbox.handler_of(exchange)
         if handler is None:
             return
         try:
@@ -185,75 +191,78 @@ class Conversation:
         except UnusableMessageError:
             # The exchange will end without an answer, and that is judged then.
             return
-        handler.said(message, session)
+        handler.on_message(message, session_id)
 
     def may_repeat(self, request: ClientRequest) -> bool:
         """Return whether a second execution of the request does no harm."""
         return self._local.may_repeat(request)
 
-    def finished(self, request: ClientRequest, answer: Message | None, verdict: Verdict) -> None:
-        """Take the end of an exchange with a request: its answer, or what is known of its fate."""
+    def forwarding_ended(self, request: ClientRequest, verdict: Verdict) -> None:
+        """Answer the request, or let it wait, as the verdict says. Called by `Forwarding`, once for each exchange."""
         if not self._requests.has(request):
             return
-        if request.method == DISCOVER and (answer is not None or verdict.problem is not None):
-            self._discovered(request, answer)
+        if request.method == DISCOVER and (verdict.answer is not None or verdict.problem is not None):
+            self._store_discovery(request, verdict.answer)
             return
-        if answer is not None:
-            self._need.works()
-            self._requests.answer(request, answer.text)
+        if verdict.answer is not None:
+            self._need.server_has_answered()
+            self._requests.answer(request, verdict.answer.text)
             return
         # Another request may have found out before, and there may be a new server or session since.
-        if verdict.leave_server and self._side.is_used(request.server_number):
-            self._leave()
-            self._need.retry(self._now)
-        elif verdict.drop_session and self._side.session.number == request.session_number:
-            self._side.drop_session()
-        if verdict.list_again:
-            self._side.list_again()
+        if verdict.leave_server and self._server_side.is_used(request.server_number):
+            self._stop_using_server()
+            self._need.ask_again_later(self._now)
+        elif verdict.drop_session and self._server_side.session.number == request.session_number:
+            self._server_side.drop_session()
+        if verdict.read_lists_again:
+            self._server_side.read_lists_again()
         if verdict.problem is None:
             request.hold(self._now, verdict.pause_s)
         else:
-            self._requests.answer(request, request.refusal(verdict.problem))
+            self._requests.answer(request, request.error_answer(verdict.problem))
 
-    def _discovered(self, request: ClientRequest, answer: Message | None) -> None:
-        """Take what the server says of the modern era. Anything but a success means that it does not speak it."""
+    def _store_discovery(self, request: ClientRequest, answer: Message | None) -> None:
+        """Keep the answer to `server/discover`.
+
+        Anything but a success means that the server does not speak the modern era.
+        """
         if answer is not None and not answer.is_error and isinstance(answer.body, dict):
-            self._local.take_hello(answer.body)
+            self._local.store_modern_hello(answer.body)
         else:
-            self._local.take_refusal()
+            self._local.store_modern_refusal()
         # From now on the request can be answered from the catalogue.
         request.hold(self._now)
-        self._side.keep({})
+        self._server_side.update_catalogue({})
 
     # --- what follows ---
 
-    def _proceed(self) -> None:
-        """Do everything that is possible now."""
-        self._look_at_session()
+    def _do_what_is_possible(self) -> None:
+        """Do everything that is possible now. Called after each event."""
+        self._handle_failed_session()
         for request in self._requests.held():
-            self._serve(request)
+            self._answer_or_send(request)
         for request in self._requests.all():
-            if self._now >= request.until:
-                self._give_up(request, self._need.reason)
+            if self._now >= request.expires_at:
+                self._answer_without_server(request, self._need.problem)
         for request in self._requests.held():
-            said = request.due_progress(self._now, self._need.doing)
+            said = request.next_progress(self._now, self._need.progress_text)
             if said is not None:
-                self._outbox.say(said)
-        wanted = any(self._requests.held()) or bool(self._local.empty_lists)
-        self._side.open(wanted=wanted or bool(self._requests))
-        self._side.read_lists(busy=bool(self._requests))
-        has_server = self._side.server is not None
-        self._need.proceed(wanted=wanted, idle=not self._requests, has_server=has_server, now=self._now)
+                self._outbox.send_to_client(said)
+        wanted = any(self._requests.held()) or bool(self._local.lists_answered_empty)
+        self._server_side.open_session_and_streams(wanted=wanted or bool(self._requests))
+        self._server_side.read_lists(busy=bool(self._requests))
+        has_server = self._server_side.server is not None
+        self._need.ask_or_release(wanted=wanted, idle=not self._requests, has_server=has_server, now=self._now)
 
-    def _look_at_session(self) -> None:
-        session = self._side.session
-        if session.phase is Phase.FAILED:
-            self._side.drop_session()
+    def _handle_failed_session(self) -> None:
+        session = self._server_side.session
+        if session.phase is SessionPhase.FAILED:
+            self._server_side.drop_session()
             if session.refusal is not None:
                 self._refuse_session(session.refusal)
             elif session.failure is not None:
-                self._leave()
-                self._need.retry(self._now, explained(session.failure))
+                self._stop_using_server()
+                self._need.ask_again_later(self._now, session_problem(session.failure))
 
     def _refuse_session(self, refusal: Mapping[str, Any]) -> None:
         """Answer what waits for a session with the reason why the server has refused to open one."""
@@ -263,26 +272,28 @@ class Conversation:
             if request.method == "initialize":
                 self._requests.answer(request, replies.error(request.id, code, message, refusal.get("data")))
             else:
-                self._requests.answer(request, request.refusal(problem))
+                self._requests.answer(request, request.error_answer(problem))
 
-    def _serve(self, request: ClientRequest) -> None:
+    def _answer_or_send(self, request: ClientRequest) -> None:
         """Answer a held request from what is known, or send it, if that is possible now."""
-        server = self._side.ready_server
-        if server is None or request.method in GREETINGS:
-            known = self._local.answer(request, is_setting=self._side.is_setting(request.message))
+        server = self._server_side.ready_server
+        if server is None or request.method in GREETING_METHODS:
+            known = self._local.answer(request, is_setting=self._server_side.is_setting(request.message))
             if known is not None:
                 self._requests.answer(request, known)
                 return
         if server is not None and self._now >= request.not_before and request.method != "initialize":
-            self._need.used(self._now)
-            self._side.is_served(server)
-            exchange = Forwarding(request, self._side.relay, self._side.session, self)
-            sent = self._outbox.send(server, self._side.headers(request.message), request.message.text, exchange)
-            request.sent(sent, server.number, self._side.session.number, self._now)
+            self._need.request_was_sent(self._now)
+            self._server_side.note_request_sent(server)
+            session, message = self._server_side.session, request.message
+            handler = Forwarding(request, self._server_side.relay, session, self)
+            headers = self._server_side.headers_for(message)
+            exchange = self._outbox.begin_exchange(server, headers, message.text, handler)
+            request.mark_sent(exchange, server.number, session.number, self._now)
 
-    def _give_up(self, request: ClientRequest, problem: Problem) -> None:
-        """Answer a request that no server will answer in time."""
+    def _answer_without_server(self, request: ClientRequest, problem: Problem) -> None:
+        """Answer a request whose time is over, or that no server can answer: by a fallback, or by the problem."""
         if request.exchange is not None:
-            self._outbox.abort(request.exchange)
+            self._outbox.abort_exchange(request.exchange)
             problem = Problem("OUTCOME_UNKNOWN", "the server has not answered in time", fault="server")
-        self._requests.answer(request, self._local.last_resort(request) or request.refusal(problem))
+        self._requests.answer(request, self._local.fallback_answer(request) or request.error_answer(problem))

@@ -3,13 +3,13 @@
 from typing import NamedTuple, Protocol
 
 from .client_request import TOOL_CALL, ClientRequest
+from .events_and_actions import ExchangeEnded, Outcome, Problem
 from .messages.message import Message, UnusableMessageError, encode, parse
 from .messages.replies import error
-from .relay import Relay, Teller
-from .values import ExchangeEnded, Outcome, Problem
+from .relay import AnswerableSession, Relay
 
 SENDS_MAX = 8
-"""How often a request is sent that servers provably do not receive."""
+"""How often a request is sent at most, while servers provably do not receive or accept it."""
 
 UNKNOWN_SESSION, UNAUTHORIZED, UNAVAILABLE = 404, 401, 503
 PAUSE_MAX_S = 10.0
@@ -17,20 +17,25 @@ HEADER_MISMATCH = -32020
 
 
 class Verdict(NamedTuple):
-    """The consequence of the end of an exchange. Without a problem the request is sent again, after the pause."""
+    """How a request goes on after an exchange.
 
+    With an answer, or else a problem, it is answered. With neither it is sent again, after the pause. `leave_server`,
+    `drop_session` and `read_lists_again` say what has to be done before.
+    """
+
+    answer: Message | None = None
     problem: Problem | None = None
     leave_server: bool = False
     drop_session: bool = False
-    list_again: bool = False
+    read_lists_again: bool = False
     pause_s: float = 0.0
 
 
-class Owner(Protocol):
-    """The conversation, as an exchange sees it."""
+class ForwardingListener(Protocol):
+    """The conversation, as `Forwarding` sees it."""
 
-    def finished(self, request: ClientRequest, answer: Message | None, verdict: Verdict) -> None:
-        """Take the end of an exchange."""
+    def forwarding_ended(self, request: ClientRequest, verdict: Verdict) -> None:
+        """Answer the request, or let it wait, as the verdict says. Called once for each exchange."""
         ...
 
     def may_repeat(self, request: ClientRequest) -> bool:
@@ -39,70 +44,76 @@ class Owner(Protocol):
 
 
 class Forwarding:
-    """An exchange with one request. The answer is passed on as soon as it is there."""
+    """The handler of an exchange with one request of the client. The answer is passed on as soon as it is there."""
 
-    def __init__(self, request: ClientRequest, relay: Relay, session: Teller, owner: Owner) -> None:
+    def __init__(
+        self, request: ClientRequest, relay: Relay, session: AnswerableSession, listener: ForwardingListener
+    ) -> None:
         self._request = request
         self._relay = relay
         self._session = session
-        self._owner = owner
+        self._listener = listener
         self._is_over = False
 
-    def said(self, message: Message, session: str | None) -> None:  # noqa: ARG002 (as `Handler` has it)
-        """Pass on a message. Only the answer to this request counts as an answer."""
+    def on_message(self, message: Message, session_id: str | None) -> None:  # noqa: ARG002 (as `Handler` has it)
+        """Pass on a message. An answer to anything but this request is dropped."""
         if self._is_over:
             return
         if not message.is_answer:
             self._relay.pass_on(message, self._session)
         elif message.id == self._request.id and isinstance(message.id, str) == isinstance(self._request.id, str):
-            self._finish(message, Verdict())
+            self._finish(Verdict(message))
 
-    def ended(self, end: ExchangeEnded) -> None:
+    def on_end(self, end: ExchangeEnded) -> None:
         """Judge the end of the exchange, unless the answer was there before."""
         if not self._is_over:
-            self._finish(*self._judged(end))
+            self._finish(self._judge(end))
 
-    def _finish(self, answer: Message | None, verdict: Verdict) -> None:
+    def _finish(self, verdict: Verdict) -> None:
         self._is_over = True
-        self._owner.finished(self._request, answer, verdict)
+        self._listener.forwarding_ended(self._request, verdict)
 
-    def _judged(self, end: ExchangeEnded) -> tuple[Message | None, Verdict]:
+    def _judge(self, end: ExchangeEnded) -> Verdict:
+        """Return how the request goes on, when the exchange has ended without its answer."""
         if end.outcome is Outcome.NOT_SENT:
-            return None, self._again(Verdict(leave_server=True))
+            return self._send_again(Verdict(leave_server=True))
         if end.outcome is Outcome.REFUSED:
-            return self._refused(end)
-        if self._owner.may_repeat(self._request) and self._request.repeats == 0:
-            self._request.repeats += 1
-            return None, Verdict()
-        return None, Verdict(self._unknown(end))
+            return self._judge_refusal(end)
+        if self._listener.may_repeat(self._request) and self._request.times_repeated == 0:
+            self._request.times_repeated += 1
+            return Verdict()
+        return Verdict(problem=self._unanswered_problem(end))
 
-    def _refused(self, end: ExchangeEnded) -> tuple[Message | None, Verdict]:
+    def _judge_refusal(self, end: ExchangeEnded) -> Verdict:
         """Judge a status other than 2xx, which says that the request was not executed."""
         if end.status == UNKNOWN_SESSION:
-            return None, self._again(Verdict(drop_session=True))
+            return self._send_again(Verdict(drop_session=True))
         if end.status == UNAUTHORIZED:
-            return None, self._again(Verdict(leave_server=True))
+            return self._send_again(Verdict(leave_server=True))
         if end.status == UNAVAILABLE and end.retry_after_s is not None:
-            return None, self._again(Verdict(pause_s=min(max(end.retry_after_s, 0.05), PAUSE_MAX_S)))
-        answer = self._answer_in(end)
-        if answer is not None and answer.body.get("code") == HEADER_MISMATCH and self._request.sends == 1:
+            return self._send_again(Verdict(pause_s=min(max(end.retry_after_s, 0.05), PAUSE_MAX_S)))
+        answer = self._error_answer_in(end)
+        if answer is not None and answer.body.get("code") == HEADER_MISMATCH and self._request.times_sent == 1:
             # The tool has another schema than the one that the headers were made from.
-            return None, Verdict(list_again=True, pause_s=0.2)
+            return Verdict(read_lists_again=True, pause_s=0.2)
         if answer is not None:
-            return answer, Verdict()
+            return Verdict(answer)
         refused = Problem("SERVER_REFUSED", f"the server answered with HTTP status {end.status}", fault="server")
-        return None, Verdict(refused)
+        return Verdict(problem=refused)
 
-    def _again(self, verdict: Verdict) -> Verdict:
-        """Return the verdict, or a problem if the request was sent too often."""
-        if self._request.sends < SENDS_MAX:
+    def _send_again(self, verdict: Verdict) -> Verdict:
+        """Return the verdict, with a problem added if the request was sent too often."""
+        if self._request.times_sent < SENDS_MAX:
             return verdict
         return verdict._replace(
             problem=Problem("SERVER_UNREACHABLE", "no server accepts the request", retryable=True, fault="server")
         )
 
-    def _answer_in(self, end: ExchangeEnded) -> Message | None:
-        """Return the JSON-RPC error in a refusal as the answer to this request. Its own id may be missing."""
+    def _error_answer_in(self, end: ExchangeEnded) -> Message | None:
+        """Return the JSON-RPC error in a refusal as the answer to this request. Returns None if there is none.
+
+        The error may lack the id of the request. For a call of a tool such an error does not count.
+        """
         try:
             message = parse(end.text)
         except UnusableMessageError:
@@ -117,7 +128,8 @@ class Forwarding:
         text = error(self._request.id, said.get("code", 0), str(said.get("message", "")), said.get("data"))
         return parse(text)
 
-    def _unknown(self, end: ExchangeEnded) -> Problem:
+    def _unanswered_problem(self, end: ExchangeEnded) -> Problem:
+        """Return the problem of a request that a server may have executed."""
         if end.outcome is Outcome.LOST:
             known = "the server ended, or closed the connection, before it answered"
         else:

@@ -1,20 +1,20 @@
-"""Collects the actions of a conversation, and knows which part of it waits for which exchange."""
+"""Collects the actions of a conversation, and knows which part of it handles which exchange."""
 
 from typing import Protocol
 
+from .events_and_actions import AbortExchange, Action, BeginExchange, ExchangeEnded, Headers, SendToClient, Server, Text
 from .messages.message import Message
-from .values import Abort, Action, ExchangeEnded, Headers, SayToClient, Send, Server, Text
 
 
 class Handler(Protocol):
-    """A part of the conversation that waits for an exchange."""
+    """A part of the conversation that handles the events of an exchange."""
 
-    def said(self, message: Message, session: str | None) -> None:
-        """Take a message that the server has sent in the exchange."""
+    def on_message(self, message: Message, session_id: str | None) -> None:
+        """Handle a message that the server has sent in the exchange. `session_id` is that of the response."""
         ...
 
-    def ended(self, end: ExchangeEnded) -> None:
-        """Take the end of the exchange."""
+    def on_end(self, end: ExchangeEnded) -> None:
+        """Handle the end of the exchange. Called once, last, and not after `Outbox.abort_exchange`."""
         ...
 
 
@@ -24,36 +24,38 @@ class Outbox:
     def __init__(self) -> None:
         self._actions: list[Action] = []
         self._handlers: dict[int, tuple[Handler, int]] = {}
-        """The part that waits for an exchange, and the server."""
+        """Exchange -> the part that handles it, and the number of the server."""
         self._exchanges = 0
 
-    def put(self, action: Action) -> None:
+    def add(self, action: Action) -> None:
         """Add an action."""
         self._actions.append(action)
 
-    def say(self, text: Text) -> None:
+    def send_to_client(self, text: Text) -> None:
         """Send a line to the client."""
-        self._actions.append(SayToClient(text))
+        self._actions.append(SendToClient(text))
 
-    def send(self, server: Server, headers: Headers, text: Text, handler: Handler, method: str = "POST") -> int:
-        """Begin an exchange, and return its number."""
+    def begin_exchange(
+        self, server: Server, headers: Headers, text: Text, handler: Handler, method: str = "POST"
+    ) -> int:
+        """Begin an exchange whose events go to `handler`, and return its number."""
         self._exchanges += 1
         self._handlers[self._exchanges] = (handler, server.number)
-        self._actions.append(Send(self._exchanges, server.number, method, headers, text))
+        self._actions.append(BeginExchange(self._exchanges, server.number, method, headers, text))
         return self._exchanges
 
-    def abort(self, exchange: int) -> None:
-        """End an exchange without waiting for its end."""
+    def abort_exchange(self, exchange: int) -> None:
+        """Abort an exchange. Its handler is not called again."""
         if self._handlers.pop(exchange, None) is not None:
-            self._actions.append(Abort(exchange))
+            self._actions.append(AbortExchange(exchange))
 
-    def handler(self, exchange: int) -> Handler | None:
-        """Return the part that waits for an exchange. Returns None if the exchange is over."""
+    def handler_of(self, exchange: int) -> Handler | None:
+        """Return the handler of an exchange. Returns None if the exchange is over."""
         found = self._handlers.get(exchange)
         return None if found is None else found[0]
 
-    def close(self, exchange: int) -> Handler | None:
-        """Forget an exchange that is over, and return the part that waits for it."""
+    def close_exchange(self, exchange: int) -> Handler | None:
+        """Forget an exchange that is over, and return its handler. Returns None if the exchange was aborted."""
         found = self._handlers.pop(exchange, None)
         return None if found is None else found[0]
 
@@ -61,17 +63,17 @@ class Outbox:
         """Return the exchanges with a server that are not over, the oldest first."""
         return [exchange for exchange, (_, number) in self._handlers.items() if number == server]
 
-    def take(self) -> list[Action]:
-        """Return the actions, and begin a new list."""
+    def drain(self) -> list[Action]:
+        """Remove the actions, and return them."""
         taken, self._actions = self._actions, []
         return taken
 
 
-class Unanswered:
-    """Waits for an exchange whose answer does not matter, such as that of a notification."""
+class IgnoringHandler:
+    """Handles an exchange whose answer does not matter, such as that of a notification."""
 
-    def said(self, message: Message, session: str | None) -> None:
+    def on_message(self, message: Message, session_id: str | None) -> None:
         """Drop a message."""
 
-    def ended(self, end: ExchangeEnded) -> None:
-        """Take the end of the exchange, whatever it is."""
+    def on_end(self, end: ExchangeEnded) -> None:
+        """Ignore the end of the exchange, whatever it is."""

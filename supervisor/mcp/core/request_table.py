@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from .client_request import ClientRequest
+from .events_and_actions import Id, Text
 from .outbox import Outbox
-from .values import Id, Text
 
 NEVER = float("inf")
 
@@ -29,11 +29,11 @@ class RequestTable:
         self._requests[request.id] = request
 
     def has(self, request: ClientRequest) -> bool:
-        """Return whether this request is unanswered."""
+        """Return whether this very request is unanswered, and not another one with the same id."""
         return self._requests.get(request.id) is request
 
     def held(self) -> Iterator[ClientRequest]:
-        """Yield the requests that wait for a server. They may be answered meanwhile."""
+        """Yield the requests that wait for a server. Requests may be answered during the iteration."""
         return (request for request in list(self._requests.values()) if request.is_held and self.has(request))
 
     def all(self) -> list[ClientRequest]:
@@ -41,18 +41,21 @@ class RequestTable:
         return list(self._requests.values())
 
     def answer(self, request: ClientRequest, text: Text) -> None:
-        """Answer a request."""
+        """Send the client the answer to a request, and remove the request."""
         del self._requests[request.id]
-        self._outbox.say(text)
+        self._outbox.send_to_client(text)
 
-    def take(self, identifier: object) -> ClientRequest | None:
-        """Remove a request that the client has cancelled. Returns None if there is none with this id."""
+    def remove(self, identifier: object) -> ClientRequest | None:
+        """Remove a request, and return it. Returns None if there is none with this id."""
         if isinstance(identifier, bool) or not isinstance(identifier, str | int | float):
             return None
         return self._requests.pop(identifier, None)
 
     def deadline(self, now: float) -> float:
-        """Return when something is due for one of them."""
+        """Return when something is due for one of the requests.
+
+        `now` is needed because pauses that are over do not count.
+        """
         times = [request.deadline for request in self._requests.values()]
         times += [each.not_before for each in self._requests.values() if each.is_held and each.not_before > now]
         return min(times, default=NEVER)

@@ -1,23 +1,23 @@
-"""The server that a conversation uses at present: its session, its lists, and what it asks the client."""
+"""The server that a conversation uses at present, if there is one: its session, its lists, and its requests."""
 
 from typing import Any
 
-from .listing import Listing
+from .events_and_actions import FailExchange, Headers, Server, Text, WriteCatalogue
+from .list_reading import ListReading
 from .local_answers import LocalAnswers
 from .messages import headers, replies
 from .messages.message import Message
 from .outbox import Outbox
 from .relay import Relay
-from .session import LegacySession, Phase
+from .session import LegacySession, SessionPhase
 from .subscriptions import Subscriptions
-from .values import GiveUp, Headers, KeepCatalogue, Server, Text
 
-SETTINGS = ("logging/setLevel", "resources/subscribe")
+SETTING_METHODS = ("logging/setLevel", "resources/subscribe")
 """Requests of the legacy era that set something in the session."""
 
 
 class ServerSide:
-    """The state that is bound to one server, and the settings and subscriptions that the next one gets."""
+    """The state that belongs to the present server, and the settings and subscriptions that the next one gets."""
 
     def __init__(self, outbox: Outbox, local: LocalAnswers, prefix: str) -> None:
         self._outbox = outbox
@@ -25,10 +25,10 @@ class ServerSide:
         self._prefix = prefix
         self._sessions = 0
         self._settings: dict[str, Text] = {}
-        self._listing: Listing | None = None
-        """The reading of the server's lists, one for each session or server."""
-        self._served = 0
-        """The number of the server that was sent a request last."""
+        self._list_reading: ListReading | None = None
+        """The reading of the server's lists in this session. None if it has not begun."""
+        self._last_sent_to = 0
+        """The number of the server that a request of the client was sent to last. 0 is none."""
         self.relay = Relay(outbox, prefix)
         self.subscriptions = Subscriptions(outbox)
         self.server: Server | None = None
@@ -37,107 +37,116 @@ class ServerSide:
     @property
     def ready_server(self) -> Server | None:
         """Return the server if requests can be sent to it. Returns None otherwise."""
-        return self.server if self._local.is_modern or self.session.phase is Phase.READY else None
+        return self.server if self._local.is_modern or self.session.phase is SessionPhase.READY else None
 
     def is_used(self, number: int) -> bool:
         """Return whether the server of this number is the one that is used."""
         return self.server is not None and self.server.number == number
 
-    def leave(self) -> None:
-        """Use the server no longer. The server may still answer what it has received, but ask nothing any more."""
+    def stop_using(self) -> None:
+        """Send nothing more to the server. It may still answer what it has received. What it had asked is cancelled."""
         if self.server is not None:
-            self.relay.server_ended(self.server.number)
+            self.relay.cancel_questions_of_server(self.server.number)
         self.server = None
         self.drop_session()
 
-    def lose(self, number: int, *, ended: bool) -> None:
-        """Cancel at the client what a server had asked. `ended`: end all exchanges with that server too."""
+    def take_loss(self, number: int, *, ended: bool) -> None:
+        """Cancel at the client what a server had asked. `ended`: end all exchanges with the server too.
+
+        The server need not be the present one: old servers may still have exchanges.
+        """
         for exchange in self._outbox.exchanges_with(number) if ended else ():
-            self._outbox.put(GiveUp(exchange))
-        self.relay.server_ended(number)
+            self._outbox.add(FailExchange(exchange))
+        self.relay.cancel_questions_of_server(number)
 
     def drop_session(self) -> None:
         """Forget the session, and cancel at the client what it had asked."""
-        self._listing = None
-        if self.session.phase is not Phase.NONE:
-            self.relay.session_ended(self.session)
+        self._list_reading = None
+        if self.session.phase is not SessionPhase.NONE:
+            self.relay.cancel_questions_of_session(self.session)
             self.session = self._new_session()
 
     def is_setting(self, message: Message) -> bool:
         """Return whether a request sets something in the session."""
-        return not self._local.is_modern and message.method in SETTINGS
+        return not self._local.is_modern and message.method in SETTING_METHODS
 
-    def remember(self, message: Message) -> None:
+    def remember_setting(self, message: Message) -> None:
         """Remember what a request sets in the session, for the sessions that follow."""
         if self.is_setting(message):
-            self._settings[_subject(message)] = message.text
+            self._settings[_setting_key(message)] = message.text
         elif message.method == "resources/unsubscribe":
-            self._settings.pop(_subject(message), None)
+            self._settings.pop(_setting_key(message), None)
 
-    def headers(self, message: Message) -> Headers:
-        """Return the headers of a request to the server."""
+    def headers_for(self, message: Message) -> Headers:
+        """Return the headers with which a request of the client goes to the server."""
         if not self._local.is_modern:
             return self.session.headers
         name = message.params.get("name")
-        return headers.modern(message, self._local.known.tool(name) if isinstance(name, str) else {})
+        return headers.modern(message, self._local.era_catalogue.tool(name) if isinstance(name, str) else {})
 
-    def is_served(self, server: Server) -> None:
-        """Note that a request was sent to the server."""
-        self._served = server.number
+    def note_request_sent(self, server: Server) -> None:
+        """Note that a request of the client was sent to this server."""
+        self._last_sent_to = server.number
 
-    def open(self, *, wanted: bool) -> None:
-        """Open a session at the server if a request waits for it, and the client's subscriptions."""
+    def open_session_and_streams(self, *, wanted: bool) -> None:
+        """Do the next step of these: open the session, if `wanted`; restore it; open the streams.
+
+        Called after each event. In the modern era there is no session, and only the subscriptions are opened.
+        """
         if self.server is None:
             return
         if self._local.is_modern:
             self.subscriptions.open(self.server)
-        elif self.session.phase is Phase.READY and not self.session.is_restored:
+        elif self.session.phase is SessionPhase.READY and not self.session.is_restored:
             self.session.restore(self._settings)
-        elif wanted and self.session.phase is Phase.READY:
+        elif wanted and self.session.phase is SessionPhase.READY:
             self.session.open_stream()
-        elif wanted and self.session.phase is Phase.NONE:
-            self.session.open(self.server, self._local.hello)
+        elif wanted and self.session.phase is SessionPhase.NONE:
+            self.session.open(self.server, self._local.initialize_params)
 
-    def list_again(self) -> None:
-        """Read the lists again, because they have changed."""
-        self._listing = None
+    def read_lists_again(self) -> None:
+        """Let `read_lists` read the lists once more, because they have changed."""
+        self._list_reading = None
 
     def read_lists(self, *, busy: bool) -> None:
-        """Read the lists once in each session, for the catalogue and for changes.
+        """Begin to read the lists, once in each session, and keep what was read. Called after each event.
 
         `busy`: requests of the client are unanswered. They come first, because a server takes long to list its tools.
         """
-        listing, server = self._listing, self.ready_server
-        if listing is not None and listing.is_done and listing.lists:
-            self.keep(listing.lists)
-            listing.lists = {}
-        if listing is not None or server is None or self._local.known.hello is None:
+        reading, server = self._list_reading, self.ready_server
+        if reading is not None and reading.is_done and reading.lists:
+            self.update_catalogue(reading.lists)
+            reading.lists = {}
+        if reading is not None or server is None or self._local.era_catalogue.hello is None:
             return
-        if (busy and not self._local.empty_lists) or (self._local.is_modern and self._served != server.number):
+        if busy and not self._local.lists_answered_empty:
             return
-        self._listing = Listing(self._outbox, self._local.known, f"{self._prefix}-{self.session.number}")
+        if self._local.is_modern and self._last_sent_to != server.number:
+            return
+        prefix = f"{self._prefix}-{self.session.number}"
+        self._list_reading = ListReading(self._outbox, self._local.era_catalogue, prefix)
         if self._local.is_modern:
-            meta = self._local.meta
-            self._listing.begin(server, lambda method: headers.modern_list(method, meta), {"_meta": dict(meta)})
+            meta = self._local.client_meta
+            self._list_reading.begin(server, lambda method: headers.modern_list(method, meta), {"_meta": dict(meta)})
         else:
             session = self.session
-            self._listing.begin(server, lambda _: session.headers, {})
+            self._list_reading.begin(server, lambda _: session.headers, {})
 
-    def keep(self, lists: dict[str, list[Any]]) -> None:
-        """Take new lists into the catalogue, and tell the client which ones have changed."""
-        for method in self._local.take_lists(lists):
+    def update_catalogue(self, lists: dict[str, list[Any]]) -> None:
+        """Replace lists of the catalogue, tell the client which ones have changed, and write the catalogue."""
+        for method in self._local.update_lists(lists):
             if self._local.is_modern:
-                self.subscriptions.tell(method)
+                self.subscriptions.notify(method)
             else:
-                self._outbox.say(replies.notification(method))
+                self._outbox.send_to_client(replies.notification(method))
         version = self.server.version if self.server is not None else None
-        self._outbox.put(KeepCatalogue(version, self._local.content(version)))
+        self._outbox.add(WriteCatalogue(version, self._local.catalogue_json(version)))
 
     def _new_session(self) -> LegacySession:
         self._sessions += 1
-        return LegacySession(self._outbox, self.relay, self._local.legacy, self._prefix, self._sessions)
+        return LegacySession(self._outbox, self.relay, self._local.legacy_catalogue, self._prefix, self._sessions)
 
 
-def _subject(message: Message) -> str:
-    """Return what a setting is about: the log level, or the resource of a subscription."""
+def _setting_key(message: Message) -> str:
+    """Return the key of a setting, under which a later one replaces it: the log level, or the URI of a resource."""
     return "level" if message.method == "logging/setLevel" else f"uri {message.params.get('uri')}"

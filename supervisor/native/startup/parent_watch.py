@@ -1,4 +1,4 @@
-"""Notices the end of the process that has started this one. Cheap to import: a bridge pays for it at its start."""
+"""Waits for the end of the parent process. Imports little, because an AI client waits for the start of its bridge."""
 
 import os
 import sys
@@ -7,18 +7,24 @@ from collections.abc import Callable
 
 
 def when_parent_ends(action: Callable[[], object]) -> None:
-    """Call `action` in a thread of its own when the parent process has ended, or has ended already.
+    """Call `action` once, in a thread of its own, when the parent process has ended. It may have ended already.
 
-    Without effect where the system cannot tell. An idle wait costs no wake-ups.
+    Does nothing where the system cannot tell. The wait costs no wake-ups.
     """
-    threading.Thread(target=lambda: _has_ended() and action(), daemon=True).start()
+
+    def wait_and_call() -> None:
+        if _wait_for_parent():
+            action()
+
+    threading.Thread(target=wait_and_call, daemon=True).start()
 
 
-def _has_ended() -> bool:
-    """Wait for the end of the parent process. Returns False if that is not possible."""
+def _wait_for_parent() -> bool:
+    """Wait until the parent process has ended. Returns False, at once, if the system cannot tell."""
     try:
-        return _wait_for_end()
+        return _wait_in_system()
     except ProcessLookupError:
+        # The parent ended before the wait began.
         return True
     except OSError:
         return False
@@ -26,7 +32,7 @@ def _has_ended() -> bool:
 
 if sys.platform == "win32":
 
-    def _wait_for_end() -> bool:
+    def _wait_in_system() -> bool:
         from ..windows import win32
         from ..windows.processes.parent import starter
 
@@ -35,7 +41,7 @@ if sys.platform == "win32":
 
 elif sys.platform == "darwin":
 
-    def _wait_for_end() -> bool:
+    def _wait_in_system() -> bool:
         import select
 
         watch = select.kevent(os.getppid(), select.KQ_FILTER_PROC, select.KQ_EV_ADD, select.KQ_NOTE_EXIT)
@@ -44,7 +50,7 @@ elif sys.platform == "darwin":
 
 else:
 
-    def _wait_for_end() -> bool:
+    def _wait_in_system() -> bool:
         import select
 
         parent = os.getppid()

@@ -7,8 +7,8 @@ import pytest
 
 from supervisor.mcp.core import client_request, forwarding, relay, session
 from supervisor.mcp.core.conversation import Conversation
+from supervisor.mcp.core.events_and_actions import ExchangeEnded, Outcome
 from supervisor.mcp.core.messages.message import Message
-from supervisor.mcp.core.values import ExchangeEnded, Outcome
 from tests.mcp.simulation.world import PromiseBrokenError, World
 
 STEPS = 150
@@ -52,7 +52,7 @@ def repeats_what_may_have_happened(patch: pytest.MonkeyPatch) -> None:
 
 
 def answers_after_a_cancellation(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Conversation, "_cancelled", lambda *_: None)
+    patch.setattr(Conversation, "_take_cancellation", lambda *_: None)
 
 
 def keeps_the_old_session(patch: pytest.MonkeyPatch) -> None:
@@ -60,48 +60,48 @@ def keeps_the_old_session(patch: pytest.MonkeyPatch) -> None:
 
 
 def does_not_confirm_the_session(patch: pytest.MonkeyPatch) -> None:
-    def ended(self: session.LegacySession, end: ExchangeEnded) -> None:
-        self.phase = session.Phase.READY if end.outcome is Outcome.COMPLETE else session.Phase.FAILED
+    def on_end(self: session.LegacySession, end: ExchangeEnded) -> None:
+        self.phase = session.SessionPhase.READY if end.outcome is Outcome.COMPLETE else session.SessionPhase.FAILED
         self.failure = end
 
-    patch.setattr(session.LegacySession, "ended", ended)
+    patch.setattr(session.LegacySession, "on_end", on_end)
 
 
 def passes_ids_of_servers_on(patch: pytest.MonkeyPatch) -> None:
     def pass_on(self: relay.Relay, message: Message, _: object) -> None:
-        self._outbox.say(message.text)
+        self._outbox.send_to_client(message.text)
 
     patch.setattr(relay.Relay, "pass_on", pass_on)
 
 
 def does_not_cancel_old_questions(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(relay.Relay, "_cancel", lambda *_: None)
+    patch.setattr(relay.Relay, "_cancel_at_client", lambda *_: None)
 
 
 def waits_for_ever(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
-        client_request.ClientRequest, "until", property(lambda _: float("inf"), lambda *_: None), raising=False
+        client_request.ClientRequest, "expires_at", property(lambda _: float("inf"), lambda *_: None), raising=False
     )
 
 
 def believes_any_answer(patch: pytest.MonkeyPatch) -> None:
-    def ended(self: forwarding.Forwarding, end: ExchangeEnded) -> None:
+    def on_end(self: forwarding.Forwarding, end: ExchangeEnded) -> None:
         if not self._is_over:
             lost = end._replace(outcome=Outcome.NOT_SENT)
-            self._finish(*self._judged(lost))
+            self._finish(self._judge(lost))
 
-    patch.setattr(forwarding.Forwarding, "ended", ended)
+    patch.setattr(forwarding.Forwarding, "on_end", on_end)
 
 
 def answers_twice(patch: pytest.MonkeyPatch) -> None:
-    finished = Conversation.finished
+    forwarding_ended = Conversation.forwarding_ended
 
-    def twice(self: Conversation, request: Any, answer: Message | None, verdict: Any) -> None:
-        finished(self, request, answer, verdict)
-        if answer is not None:
-            self._outbox.say(answer.text)
+    def twice(self: Conversation, request: Any, verdict: forwarding.Verdict) -> None:
+        forwarding_ended(self, request, verdict)
+        if verdict.answer is not None:
+            self._outbox.send_to_client(verdict.answer.text)
 
-    patch.setattr(Conversation, "finished", twice)
+    patch.setattr(Conversation, "forwarding_ended", twice)
 
 
 BROKEN = [

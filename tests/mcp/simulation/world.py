@@ -6,26 +6,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.mcp.core.conversation import Conversation
-from supervisor.mcp.core.values import (
-    Abort,
+from supervisor.mcp.core.events_and_actions import (
+    AbortExchange,
     Action,
-    AskForServer,
-    ClientSaid,
+    BeginExchange,
+    ClientSentLine,
+    DeadlineReached,
+    EnsureFailed,
+    EnsureServer,
+    EnsureSucceeded,
     Event,
     ExchangeEnded,
-    GiveUp,
-    NeedMet,
-    NeedRefused,
+    FailExchange,
     Outcome,
     Problem,
-    SayToClient,
-    Send,
+    SendToClient,
     Server,
     ServerGone,
     ServerLeaving,
     ServerReady,
-    TimePassed,
-    UpstreamSaid,
+    ServerSentMessage,
 )
 
 MODERN = "2026-07-28"
@@ -72,7 +72,7 @@ class Exchange:
 
     number: int
     server: Instance
-    action: Send
+    action: BeginExchange
     received: bool = False
     answer: dict[str, Any] | None = None
     status: int = 200
@@ -121,7 +121,7 @@ class World:
         return {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
 
     def send(self, message: dict[str, Any]) -> None:
-        self.feed(ClientSaid(json.dumps(message).encode()))
+        self.feed(ClientSentLine(json.dumps(message).encode()))
 
     def call(self) -> None:
         tool = self.random.choice(["write", "write", "look"])
@@ -178,10 +178,10 @@ class World:
         self.questions -= 1
         if not self.calm and self.random.random() < 0.3:
             retryable = self.random.random() < 0.7
-            self.feed(NeedRefused(Problem("BUSY" if retryable else "INSTALL_FAILED", "no", retryable=retryable)))
+            self.feed(EnsureFailed(Problem("BUSY" if retryable else "INSTALL_FAILED", "no", retryable=retryable)))
             return
         self.start_server()
-        self.feed(NeedMet())
+        self.feed(EnsureSucceeded())
 
     def forget_sessions(self) -> None:
         if self.instances:
@@ -225,7 +225,7 @@ class World:
             if chance < 0.3:
                 self.say(exchange, {"method": "notifications/message", "params": {"data": "x"}})
         elif exchange.answer is not None and chance < 0.12:
-            self.feed(UpstreamSaid(exchange.number, b"{garbage", exchange.session))
+            self.feed(ServerSentMessage(exchange.number, b"{garbage", exchange.session))
         elif (
             exchange.answer is not None
             and chance < 0.3
@@ -243,7 +243,9 @@ class World:
 
     def say(self, exchange: Exchange, message: dict[str, Any]) -> None:
         self.speaker = exchange.server
-        self.feed(UpstreamSaid(exchange.number, json.dumps({"jsonrpc": "2.0", **message}).encode(), exchange.session))
+        self.feed(
+            ServerSentMessage(exchange.number, json.dumps({"jsonrpc": "2.0", **message}).encode(), exchange.session)
+        )
 
     def of(self, exchange: Exchange) -> Asked | None:
         if not exchange.action.text:
@@ -306,26 +308,26 @@ class World:
     # --- the conversation ---
 
     def feed(self, event: Event) -> None:
-        if self.core.deadline <= self.now and not isinstance(event, TimePassed):
-            self.feed(TimePassed())
+        if self.core.deadline <= self.now and not isinstance(event, DeadlineReached):
+            self.feed(DeadlineReached())
         for action in self.core.receive(event, self.now):
             self.perform(action)
 
     def perform(self, action: Action) -> None:
         match action:
-            case SayToClient(text):
+            case SendToClient(text):
                 self.told(json.loads(text))
                 if b"\n" in text:
                     raise PromiseBrokenError("a message on two lines")
-            case Send(exchange, server):
+            case BeginExchange(exchange, server):
                 self.exchanges[exchange] = Exchange(exchange, self.instances[server - 1], action)
-            case Abort(exchange):
+            case AbortExchange(exchange):
                 asked = self.of(self.exchanges.pop(exchange))
                 if asked is not None:
                     asked.uncertain = True
-            case GiveUp(exchange):
+            case FailExchange(exchange):
                 self.exchanges[exchange].given_up = True
-            case AskForServer():
+            case EnsureServer():
                 self.questions += 1
                 self.questions_at = [at for at in self.questions_at if at > self.now - 1] + [self.now]
                 if self.questions > 1 or len(self.questions_at) > 60:
@@ -375,7 +377,7 @@ class World:
         pause = self.random.choice([0.01, 0.3, 2.0, 12.0])
         due = self.core.deadline
         self.now = min(self.now + pause, max(due, self.now))
-        self.feed(TimePassed())
+        self.feed(DeadlineReached())
         self.check_time()
 
     def check_time(self) -> None:
@@ -417,5 +419,5 @@ class World:
                 return
             if not [each for each in self.exchanges.values() if each.action.method != "GET"]:
                 self.now = max(self.now, min(self.core.deadline, self.now + 60))
-                self.feed(TimePassed())
+                self.feed(DeadlineReached())
         raise PromiseBrokenError(f"never answered: {[(each.id, each.method) for each in waiting]}")

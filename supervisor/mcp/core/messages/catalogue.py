@@ -1,31 +1,34 @@
-"""Holds what a server has said of itself, so that a client can be answered while the server is away."""
+"""The catalogue of what a server has said of itself, by which a client is answered while the server is away."""
 
 from collections.abc import Mapping
 from typing import Any
 
-LISTS: Mapping[str, str] = {
+LIST_KEYS: Mapping[str, str] = {
     "tools/list": "tools",
     "prompts/list": "prompts",
     "resources/list": "resources",
     "resources/templates/list": "resourceTemplates",
 }
-"""Method -> the key of its items."""
+"""Method that asks for a list -> the key of the items in its result."""
 
-CAPABILITIES: Mapping[str, str] = {
+LIST_CAPABILITIES: Mapping[str, str] = {
     "tools/list": "tools",
     "prompts/list": "prompts",
     "resources/list": "resources",
     "resources/templates/list": "resources",
 }
+"""Method that asks for a list -> the capability of a server that has the list."""
 
-CHANGED: Mapping[str, str] = {
+CHANGE_NOTIFICATIONS: Mapping[str, str] = {
     "tools/list": "notifications/tools/list_changed",
     "prompts/list": "notifications/prompts/list_changed",
     "resources/list": "notifications/resources/list_changed",
     "resources/templates/list": "notifications/resources/list_changed",
 }
+"""Method that asks for a list -> the notification that the list has changed."""
 
 SCHEMA = 1
+"""The form of the JSON. A catalogue of another form is not read."""
 
 LEGACY, MODERN = "legacy", "modern"
 
@@ -34,10 +37,10 @@ LEGACY_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 
 
 class EraCatalogue:
-    """The statements of a server in one era of the protocol.
+    """What a server has said in one era of the protocol.
 
-    `hello` is its answer to `initialize` or `server/discover`. `refused`: it does not speak this era. `lists` has all
-    pages of each list as one.
+    `hello` is the result of `initialize` or `server/discover`. `refused`: the server does not speak this era. `lists`
+    has the items of all pages, by the method that asks for the list.
     """
 
     def __init__(self, hello: dict[str, Any] | None = None, *, refused: bool = False) -> None:
@@ -47,15 +50,15 @@ class EraCatalogue:
 
     @property
     def capabilities(self) -> Mapping[str, Any]:
-        """Return what the server can do."""
+        """Return the capabilities that the server has declared."""
         found = (self.hello or {}).get("capabilities")
         return found if isinstance(found, dict) else {}
 
-    def has(self, method: str) -> bool:
-        """Return whether the server has such a list."""
-        return CAPABILITIES[method] in self.capabilities
+    def has_list(self, method: str) -> bool:
+        """Return whether the server has the list that this method asks for."""
+        return LIST_CAPABILITIES[method] in self.capabilities
 
-    def answer_to_list(self, method: str) -> dict[str, Any] | None:
+    def list_result(self, method: str) -> dict[str, Any] | None:
         """Return the result of a list request, all pages as one. Returns None if the list is not known."""
         items = self.lists.get(method)
         if items is None:
@@ -63,10 +66,10 @@ class EraCatalogue:
         extra = {
             key: value for key, value in (self.hello or {}).items() if key in ("resultType", "ttlMs", "cacheScope")
         }
-        return {**extra, LISTS[method]: items}
+        return {**extra, LIST_KEYS[method]: items}
 
     def tool(self, name: str) -> Mapping[str, Any]:
-        """Return a tool. Returns an empty one if the tool is not known."""
+        """Return a tool as the server lists it. Returns an empty mapping if the tool is not known."""
         tools = self.lists.get("tools/list", ())
         return next((tool for tool in tools if isinstance(tool, dict) and tool.get("name") == name), {})
 
@@ -81,19 +84,19 @@ class EraCatalogue:
 
     @classmethod
     def from_json(cls, found: Any) -> "EraCatalogue":
-        """Return the content of JSON. Parts of another shape are left out."""
+        """Return the catalogue in the JSON. Parts of another shape are left out."""
         if not isinstance(found, dict):
             return cls()
         hello = found.get("hello")
         era = cls(hello if isinstance(hello, dict) else None, refused=found.get("refused") is True)
         lists = found.get("lists")
         if isinstance(lists, dict):
-            era.lists = {name: items for name, items in lists.items() if name in LISTS and isinstance(items, list)}
+            era.lists = {name: items for name, items in lists.items() if name in LIST_KEYS and isinstance(items, list)}
         return era
 
 
 class Catalogue:
-    """The statements of a server of one kind, in both eras."""
+    """What a server of one kind and version has said, in both eras."""
 
     def __init__(self, version: str | None = None) -> None:
         self.version = version
@@ -106,7 +109,7 @@ class Catalogue:
 
     @classmethod
     def from_json(cls, found: Any) -> "Catalogue | None":
-        """Return the content of JSON. Returns None if no catalogue is there, or one of another schema."""
+        """Return the catalogue in the JSON. Returns None if there is none, or one of another schema."""
         if not isinstance(found, dict) or found.get("schema") != SCHEMA or not isinstance(found.get("eras"), dict):
             return None
         version = found.get("version")
@@ -115,8 +118,8 @@ class Catalogue:
         return catalogue
 
 
-def announcing_changes(hello: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a server's answer that says that its lists may change, because the server may be replaced."""
+def with_list_changed(hello: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `hello` with `listChanged` for each list: lists may change, because the server may be replaced."""
     capabilities = hello.get("capabilities")
     known = capabilities if isinstance(capabilities, dict) else {}
     lists = {"tools", "prompts", "resources"}
@@ -127,8 +130,12 @@ def announcing_changes(hello: Mapping[str, Any]) -> dict[str, Any]:
     return {**hello, "capabilities": changed}
 
 
-def negotiated(asked: object, spoken: object) -> object:
-    """Return the version for a client of the legacy era: the one that it asks for, if the server may speak it."""
+def negotiate_version(asked: object, spoken: object) -> object:
+    """Return the version of the protocol to tell a client of the legacy era.
+
+    `asked` is what the client asks for, `spoken` what the server has answered. The asked version is returned if it is
+    not newer than the spoken one, because a server that speaks a version speaks the older ones. Else the spoken one.
+    """
     if asked in LEGACY_VERSIONS and spoken in LEGACY_VERSIONS:
         at_most = LEGACY_VERSIONS.index(str(spoken))
         return asked if LEGACY_VERSIONS.index(str(asked)) <= at_most else spoken

@@ -1,8 +1,8 @@
-"""Server-sent events: the data of each event, in time linear to the bytes."""
+"""Cuts a stream of server-sent events into the data of each event, in time linear to the bytes."""
 
 
 class TooLongError(Exception):
-    """An event is longer than allowed."""
+    """An event, or a body, is longer than allowed."""
 
 
 class EventStream:
@@ -39,11 +39,13 @@ class EventStream:
         return events
 
     def _keep(self, part: bytes | bytearray) -> None:
+        """Add a part of a line to the line."""
         self._line += part
         if len(self._line) + len(self._data or b"") > self._limit:
             raise TooLongError
 
     def _end_line(self) -> list[bytearray]:
+        """Take the end of a line. Returns the data of the event that an empty line completes, else an empty list."""
         line, self._line = self._line, bytearray()
         if not line:
             data, self._data = self._data, None
@@ -58,6 +60,6 @@ class EventStream:
 
 
 def _find(piece: bytes | bytearray, what: bytes, start: int) -> int:
-    """Return where this is, or the length of the piece if it is nowhere."""
+    """Return the first position of `what` from `start` on. Returns the length of the piece if there is none."""
     found = piece.find(what, start)
     return len(piece) if found < 0 else found

@@ -1,9 +1,9 @@
-"""The HTTP headers of both eras, the bearer left out."""
+"""The HTTP headers of requests in both eras, without the bearer."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..values import Headers
+from ..events_and_actions import Headers
 from .message import Message
 
 ACCEPT = ("Accept", "application/json, text/event-stream")
@@ -12,28 +12,31 @@ VERSION = "MCP-Protocol-Version"
 
 META_VERSION = "io.modelcontextprotocol/protocolVersion"
 
-_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_NAME_PARAM = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
 def legacy(session: str | None, version: str | None) -> Headers:
-    """Return the headers of a request in a session. Before there is a session, and a version, both are None."""
+    """Return the headers of a request in a session. `session` is its id; a session that opens has no id or version."""
     known = (("Mcp-Session-Id", session), (VERSION, version))
     return (ACCEPT, CONTENT, *((name, value) for name, value in known if value is not None and _is_plain(value)))
 
 
 def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
-    """Return the headers of a stateless request. `tool` is the called tool, as the server lists it."""
+    """Return the headers of a stateless request.
+
+    `tool` is the called tool as the server lists it, or an empty mapping.
+    """
     found = [ACCEPT, CONTENT, (VERSION, str(message.meta.get(META_VERSION, "")))]
     found.append(("Mcp-Method", header_value(message.method or "")))
-    name = message.params.get(_NAMED_BY.get(message.method or "", ""))
+    name = message.params.get(_NAME_PARAM.get(message.method or "", ""))
     if isinstance(name, str):
         found.append(("Mcp-Name", header_value(name)))
     arguments = message.params.get("arguments")
     if isinstance(arguments, dict):
         for path, header in parameter_headers(tool.get("inputSchema")):
-            value = _at(arguments, path)
+            value = _argument_at(arguments, path)
             if isinstance(value, str | int) or value is True or value is False:
-                found.append((f"Mcp-Param-{header}", header_value(_text(value))))
+                found.append((f"Mcp-Param-{header}", header_value(_value_text(value))))
     return tuple(found)
 
 
@@ -65,11 +68,13 @@ def _is_plain(text: str) -> bool:
     return text.isascii() and (text.isprintable() or not text)
 
 
-def _text(value: str | int) -> str:
+def _value_text(value: str | int) -> str:
+    """Return an argument as JSON writes it, and a string without quotes."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _at(arguments: Any, path: tuple[str, ...]) -> Any:
+def _argument_at(arguments: Any, path: tuple[str, ...]) -> Any:
+    """Return the argument at a path. Returns None if there is none."""
     for name in path:
         arguments = arguments.get(name) if isinstance(arguments, dict) else None
     return arguments

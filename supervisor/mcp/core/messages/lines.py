@@ -2,11 +2,12 @@
 
 import re
 
-from ..values import ClientSaid, ClientSaidTooMuch, Event, Id
+from ..events_and_actions import ClientSentLine, ClientSentTooLongLine, Event, Id
 
-LIMIT = 16 * 1024 * 1024
-ENDS = 512
-"""Bytes kept of the beginning and the end of a line that is too long, to find the id in them."""
+LINE_MAX = 16 * 1024 * 1024
+"""Bytes of a line."""
+EDGE_BYTES = 512
+"""How much is kept of the beginning and of the end of a line that is too long, to find the id in them."""
 
 _ID = rb'"id"\s*:\s*(?:"([^"\\]{0,256})"|(-?[0-9]{1,18}))'
 _FIRST = rb'\s*\{(?:\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]*"\s*,)*\s*' + _ID
@@ -14,20 +15,20 @@ _LAST = _ID + rb'(?:\s*,\s*"(?:jsonrpc|method)"\s*:\s*"[^"\\]*")*\s*\}\s*\Z'
 
 
 class LineCutter:
-    """Takes input in pieces, and returns events. Time is linear to the bytes, memory bounded by the limit."""
+    """Takes input in pieces, and returns an event for each line. Time is linear to the bytes; memory has the limit."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LINE_MAX) -> None:
         self._limit = limit
         self._line = bytearray()
-        self._dropped = False
+        self._is_too_long = False
         self._head = b""
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the lines that these bytes complete."""
-        *ends, rest = data.split(b"\n")
+        """Return the events of the lines that these bytes complete. Empty lines are dropped."""
+        *last_parts, rest = data.split(b"\n")
         events: list[Event] = []
-        for end in ends:
-            self._keep(end)
+        for part in last_parts:
+            self._keep(part)
             events += self._complete()
         self._keep(rest)
         return events
@@ -35,23 +36,25 @@ class LineCutter:
     def _keep(self, part: bytes) -> None:
         self._line += part
         if len(self._line) > self._limit:
-            if not self._dropped:
-                self._dropped, self._head = True, bytes(self._line[:ENDS])
+            if not self._is_too_long:
+                self._is_too_long, self._head = True, bytes(self._line[:EDGE_BYTES])
             # The end of a line that is dropped may have its id.
-            del self._line[: len(self._line) - ENDS]
+            del self._line[: len(self._line) - EDGE_BYTES]
 
     def _complete(self) -> list[Event]:
+        """Take the end of a line. Returns its event, or an empty list for an empty line."""
         line, self._line = self._line, bytearray()
-        if self._dropped:
-            self._dropped = False
-            return [ClientSaidTooMuch(self._limit, _id_in(self._head, bytes(line)))]
+        if self._is_too_long:
+            self._is_too_long = False
+            return [ClientSentTooLongLine(self._limit, _id_in(self._head, bytes(line)))]
         if line.endswith(b"\r"):
             del line[-1]
         # An empty line is no message, and no error either: some programs end each message with two line breaks.
-        return [ClientSaid(line)] if line.strip() else []
+        return [ClientSentLine(line)] if line.strip() else []
 
 
 def _id_in(head: bytes, tail: bytes) -> Id | None:
+    """Return the id at the beginning or the end of a message. Returns None if it is in neither."""
     found = re.match(_FIRST, head) or re.search(_LAST, tail)
     if found is None:
         return None

@@ -1,35 +1,35 @@
-"""JSON-RPC envelopes of MCP. A message keeps its text: only the envelope and short params are read."""
+"""JSON-RPC messages of MCP. A message keeps its text; long members of a long text are not read."""
 
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn
 
-from ..values import Id, Text
+from ..events_and_actions import Id, Text
 from . import scan
 from .scan import NotJsonError
 
-SMALL = 65536
-"""Bytes. A longer text is scanned, so that none of its values is built."""
+SMALL_TEXT_MAX = 65536
+"""Bytes. A longer text is scanned, so that its long values are not built."""
 
-SHORT = 8192
-"""Bytes. Members of a long text that are longer are left out of `params`."""
+SHORT_MEMBER_MAX = 8192
+"""Bytes. Longer members of a text that is scanned are not read."""
 
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INTERNAL_ERROR = -32700, -32600, -32601, -32603
 
 
 class UnusableMessageError(Exception):
-    """The text is no message. `code` is the JSON-RPC code; `id` the id to answer under, or None."""
+    """The text is no message. `code` is the JSON-RPC code; `reply_to` the id of the error that answers it, or None."""
 
     def __init__(self, code: int, problem: str, reply_to: Id | None = None) -> None:
         super().__init__(problem)
         self.code = code
-        self.id = reply_to
+        self.reply_to = reply_to
 
 
 class Message(NamedTuple):
     """A request (`id` and `method`), a notification (`method`), or an answer (neither `method`).
 
-    `params` has the short members only. `result` is None unless the text is small.
+    If the text is long, `params` has only the short members, and a `body` that is long is an empty dict.
     """
 
     text: Text
@@ -38,12 +38,7 @@ class Message(NamedTuple):
     params: Mapping[str, Any]
     is_error: bool = False
     body: Any = None
-    """The result or the error of an answer that is small."""
-
-    @property
-    def is_request(self) -> bool:
-        """Return whether the message is a request."""
-        return self.method is not None and self.id is not None
+    """The result or the error of an answer."""
 
     @property
     def is_answer(self) -> bool:
@@ -66,11 +61,11 @@ def parse(text: Text) -> Message:
     if not text.strip():
         raise UnusableMessageError(PARSE_ERROR, "an empty line")
     try:
-        fields = _decoded(text) if len(text) <= SMALL else _scanned(text)
+        fields = _decode_whole(text) if len(text) <= SMALL_TEXT_MAX else _decode_long(text)
     except (NotJsonError, RecursionError, ValueError) as problem:
         reason = str(problem) if isinstance(problem, NotJsonError) else "not JSON"
         raise UnusableMessageError(PARSE_ERROR, reason) from None
-    return _message(one_line(text), fields)
+    return _message_from(one_line(text), fields)
 
 
 def one_line(text: Text) -> Text:
@@ -81,18 +76,19 @@ def one_line(text: Text) -> Text:
 
 
 def with_id(message: Message, new: Id) -> Text:
-    """Return the text of a message under another id. Everything else stays as it is."""
+    """Return the text of a message, with another id. Everything else stays byte for byte."""
     text = message.text
-    start, end = scan.members(text)["id"]
+    start, end = scan.member_spans(text)["id"]
     return bytes(text[:start]) + json.dumps(new).encode() + bytes(text[end:])
 
 
 def encode(value: object) -> bytes:
-    """Return a value as JSON on one line."""
+    """Return a value as JSON on one line, without the end of the line."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
-def _decoded(text: Text) -> dict[str, Any]:
+def _decode_whole(text: Text) -> dict[str, Any]:
+    """Return the members of a message."""
     try:
         found = _DECODE(text.decode())
     except UnicodeDecodeError:
@@ -104,54 +100,55 @@ def _decoded(text: Text) -> dict[str, Any]:
     return found
 
 
-def _scanned(text: Text) -> dict[str, Any]:
+def _decode_long(text: Text) -> dict[str, Any]:
+    """Return the members of a message, without building long values."""
     scan.check_utf8(text)
     if text.lstrip()[:1] == b"[":
         raise UnusableMessageError(INVALID_REQUEST, "batches are not supported: send one message on each line")
-    spans = scan.members(text)
-    fields: dict[str, Any] = {name: _short(text, span) for name, span in spans.items() if name != "params"}
+    spans = scan.member_spans(text)
+    fields: dict[str, Any] = {name: _short_value(text, span) for name, span in spans.items() if name != "params"}
     if "params" in spans:
         start, end = spans["params"]
         if text[start : start + 1] == b"{":
-            inner = scan.members(text, start, end)
-            fields["params"] = {name: _short(text, span) for name, span in inner.items() if _is_short(span)}
+            inner = scan.member_spans(text, start, end)
+            fields["params"] = {name: _short_value(text, span) for name, span in inner.items() if _is_short(span)}
         else:
             fields["params"] = None
     return fields
 
 
 def _is_short(span: scan.Span) -> bool:
-    return span[1] - span[0] <= SHORT
+    return span[1] - span[0] <= SHORT_MEMBER_MAX
 
 
-def _short(text: Text, span: scan.Span) -> Any:
-    """Return a member of a long text. An object stands for a member that is too long."""
+def _short_value(text: Text, span: scan.Span) -> Any:
+    """Return a member of a long text. Returns an empty dict in place of a member that is too long."""
     return scan.value_at(text, span) if _is_short(span) else {}
 
 
-def _message(text: Text, fields: dict[str, Any]) -> Message:
+def _message_from(text: Text, fields: dict[str, Any]) -> Message:
     identifier = fields.get("id")
-    known = identifier if isinstance(identifier, str | int | float) and not isinstance(identifier, bool) else None
+    usable_id = identifier if isinstance(identifier, str | int | float) and not isinstance(identifier, bool) else None
     if fields.get("jsonrpc") != "2.0":
-        raise UnusableMessageError(INVALID_REQUEST, '"jsonrpc" must be "2.0"', known)
+        raise UnusableMessageError(INVALID_REQUEST, '"jsonrpc" must be "2.0"', usable_id)
     method = fields.get("method")
     if method is None:
-        return _answer(text, fields, known)
+        return _answer_from(text, fields, usable_id)
     params = fields.get("params", {})
     if not isinstance(method, str) or not isinstance(params, dict):
-        raise UnusableMessageError(INVALID_REQUEST, '"method" must be a string, and "params" an object', known)
-    if "id" in fields and known is None:
+        raise UnusableMessageError(INVALID_REQUEST, '"method" must be a string, and "params" an object', usable_id)
+    if "id" in fields and usable_id is None:
         raise UnusableMessageError(INVALID_REQUEST, '"id" must be a string or a number')
-    return Message(text, known, method, params)
+    return Message(text, usable_id, method, params)
 
 
-def _answer(text: Text, fields: dict[str, Any], known: Id | None) -> Message:
+def _answer_from(text: Text, fields: dict[str, Any], usable_id: Id | None) -> Message:
     is_error = "error" in fields
     if is_error == ("result" in fields) or (is_error and not isinstance(fields["error"], dict)):
-        raise UnusableMessageError(INVALID_REQUEST, "neither a request nor an answer", known)
-    if known is None and not is_error:
+        raise UnusableMessageError(INVALID_REQUEST, "neither a request nor an answer", usable_id)
+    if usable_id is None and not is_error:
         raise UnusableMessageError(INVALID_REQUEST, "an answer without an id")
-    return Message(text, known, None, {}, is_error, fields["error" if is_error else "result"])
+    return Message(text, usable_id, None, {}, is_error, fields["error" if is_error else "result"])
 
 
 def _no_constant(name: str) -> NoReturn:

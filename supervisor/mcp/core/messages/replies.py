@@ -1,36 +1,36 @@
-"""Messages of our own to the client, written so that every model can read it."""
+"""Texts of the bridge's own messages. Problems are written so that a model understands them."""
 
 from typing import Any
 
-from ..values import Id, Problem
+from ..events_and_actions import Id, Problem
 from .message import encode
 
 SERVER_ERROR = -32000
 
 
 def result(identifier: Id, value: object) -> bytes:
-    """Return an answer."""
+    """Return the text of an answer with a result."""
     return encode({"jsonrpc": "2.0", "id": identifier, "result": value})
 
 
 def error(identifier: Id | None, code: int, message: str, data: dict[str, Any] | None = None) -> bytes:
-    """Return an error under the id of a request, or without one."""
-    said = {"code": code, "message": message} | ({} if data is None else {"data": data})
-    return encode({"jsonrpc": "2.0", "id": identifier, "error": said})
+    """Return the text of an error. `identifier` is the id of the request, or None if it is not known."""
+    content = {"code": code, "message": message} | ({} if data is None else {"data": data})
+    return encode({"jsonrpc": "2.0", "id": identifier, "error": content})
 
 
 def notification(method: str, params: dict[str, Any] | None = None) -> bytes:
-    """Return a notification."""
+    """Return the text of a notification."""
     return encode({"jsonrpc": "2.0", "method": method} | ({} if params is None else {"params": params}))
 
 
 def request(identifier: Id, method: str, params: dict[str, Any] | None = None) -> bytes:
-    """Return a request of our own."""
+    """Return the text of a request."""
     return encode({"jsonrpc": "2.0", "id": identifier, "method": method, "params": params or {}})
 
 
 def progress(token: Id, count: int, message: str) -> bytes:
-    """Return our own progress of a call that waits.
+    """Return the text of a notification of progress, for a request that waits. `count` counts them from 1 on.
 
     The numbers are tiny, because those of the server must be larger, and the server may begin with 0.
     """
@@ -38,22 +38,25 @@ def progress(token: Id, count: int, message: str) -> bytes:
     return notification("notifications/progress", params)
 
 
-def fields_of(problem: Problem) -> dict[str, Any]:
-    """Return a problem as JSON."""
+def problem_fields(problem: Problem) -> dict[str, Any]:
+    """Return the fields of a problem that are not None."""
     return {name: value for name, value in problem._asdict().items() if value is not None}
 
 
-def prose(problem: Problem) -> str:
-    """Return a problem as a text that a model understands, which says that it is an error."""
+def problem_text(problem: Problem) -> str:
+    """Return a problem as a sentence for a model, which says that it is an error."""
     hint = f" {problem.hint}" if problem.hint else ""
     again = " The same call may succeed later." if problem.retryable else ""
     return f"Error {problem.code}: {problem.message}.{hint}{again}"
 
 
 def tool_problem(identifier: Id, problem: Problem) -> bytes:
-    """Return a problem as the result of a tool call. Clients show `content`, or `structuredContent`, or both."""
-    text = prose(problem)
-    shown = {"error": {**fields_of(problem), "text": text}}
+    """Return the text of a tool result that tells a problem.
+
+    Clients show `content`, or `structuredContent`, or both.
+    """
+    text = problem_text(problem)
+    shown = {"error": {**problem_fields(problem), "text": text}}
     return result(
         identifier,
         {"content": [{"type": "text", "text": text}], "structuredContent": shown, "isError": True},
@@ -61,5 +64,5 @@ def tool_problem(identifier: Id, problem: Problem) -> bytes:
 
 
 def request_problem(identifier: Id, problem: Problem) -> bytes:
-    """Return a problem as the error of a request that is no tool call."""
-    return error(identifier, SERVER_ERROR, prose(problem), fields_of(problem))
+    """Return the text of an error that tells a problem, for a request that is no tool call."""
+    return error(identifier, SERVER_ERROR, problem_text(problem), problem_fields(problem))

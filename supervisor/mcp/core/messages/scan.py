@@ -3,9 +3,8 @@
 import json
 import re
 from codecs import utf_8_decode
-from collections.abc import Mapping
 
-Text = bytes | bytearray
+from ..events_and_actions import Text
 
 Span = tuple[int, int]
 """The first byte of a value, and the byte after its last one."""
@@ -29,7 +28,7 @@ _BLANK = rb"[ \t\r\n]*+"
 _OBJECT, _OBJECT_END, _ARRAY, _ARRAY_END, _COMMA, _COLON = b"{}[],:"
 _END_OF = {_OBJECT: _OBJECT_END, _ARRAY: _ARRAY_END}
 
-# Tokens that may come next.
+# The states of the pass: which tokens may come next.
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _AFTER_KEY, _AFTER_VALUE = range(6)
 _VALUES = (_VALUE, _VALUE_OR_END)
 _KEYS = (_KEY, _KEY_OR_END)
@@ -39,8 +38,8 @@ class NotJsonError(ValueError):
     """The text is not JSON in UTF-8. The message says why, and quotes nothing."""
 
 
-def members(text: Text, start: int = 0, end: int | None = None) -> dict[str, Span]:
-    """Return where the values of an object's members lie. The whole object is checked.
+def member_spans(text: Text, start: int = 0, end: int | None = None) -> dict[str, Span]:
+    """Return the spans of the values of an object's members, by name. The whole object is checked.
 
     Raises:
         NotJsonError: the text is not one JSON object, or has a member twice.
@@ -68,11 +67,12 @@ def check_utf8(text: Text) -> None:
 
 
 def value_at(text: Text, span: Span) -> object:
-    """Return the value at a place that `members` has found."""
+    """Return the value at a span that `member_spans` has returned."""
     found: object = json.loads(bytes(text[span[0] : span[1]]).decode())
     return found
 
 
+# Translates control characters to 0, and all others to 1.
 _CONTROLS = bytes(byte >= ord(" ") for byte in range(256))
 
 
@@ -81,13 +81,13 @@ def _has_controls(piece: bytes) -> bool:
 
 
 class _Scan:
-    """A pass over a text. Holds a byte for each open bracket, and the members of the outermost object."""
+    """A pass over a text. Holds the closing byte of each open bracket, and the members of the outermost object."""
 
     def __init__(self, text: Text, end: int) -> None:
         self._text = text
         self._end = end
         self._closing = bytearray()
-        self._found: dict[str, Span] = {}
+        self._members: dict[str, Span] = {}
         self._key = ""
         self._value_start = 0
 
@@ -98,10 +98,10 @@ class _Scan:
             token = match(text, position, end)
             if token is None:
                 raise NotJsonError("not JSON")
-            kind, span = self._kind(token)
+            kind, span = self._classify(token)
             position = span[1]
             if kind == "mark":
-                expected = self._mark(text[position - 1], position, expected)
+                expected = self._after_mark(text[position - 1], position, expected)
                 if not self._closing:
                     break
             elif kind == "string" and expected in _KEYS:
@@ -110,23 +110,23 @@ class _Scan:
                 expected = _AFTER_KEY
             elif expected in _VALUES and self._closing:
                 if len(self._closing) == 1:
-                    self._note(span)
+                    self._add_member(span)
                 expected = _AFTER_VALUE
             else:
                 raise NotJsonError("not a JSON object")
         blank = re.compile(_BLANK).match(text, position, end)
         if blank is None or blank.end() != end:
             raise NotJsonError("more than one JSON value")
-        return self._found
+        return self._members
 
-    def _kind(self, token: re.Match[bytes]) -> tuple[str | None, Span]:
-        """Return what a token is, and where it lies."""
+    def _classify(self, token: re.Match[bytes]) -> tuple[str | None, Span]:
+        """Return the group of `_TOKEN` that has matched, and the span of the token. A long string is `string` too."""
         kind = token.lastgroup
         span = token.span(kind or 0)
         return ("string", (span[0], self._string_end(span[1]))) if kind == "long" else (kind, span)
 
     def _string_end(self, start: int) -> int:
-        """Return where a string ends that begins before `start`."""
+        """Return the position after the closing quote of a string. `start` is the position after the opening one."""
         text = self._text
         end = text.find(b'"', start, self._end)
         if end < 0:
@@ -143,8 +143,8 @@ class _Scan:
             raise NotJsonError("not JSON")
         return rest.end()
 
-    def _mark(self, mark: int, position: int, expected: int) -> int:
-        """Return what may come after a bracket, comma or colon."""
+    def _after_mark(self, mark: int, position: int, expected: int) -> int:
+        """Return which tokens may come after a bracket, comma or colon. `position` is the one after the mark."""
         closing = self._closing
         if mark in _END_OF:
             if expected not in _VALUES or (not closing and mark != _OBJECT) or len(closing) >= DEPTH_MAX:
@@ -160,14 +160,11 @@ class _Scan:
         if closing and mark == closing[-1] and expected in (_AFTER_VALUE, _KEY_OR_END, _VALUE_OR_END):
             closing.pop()
             if len(closing) == 1:
-                self._note((self._value_start, position))
+                self._add_member((self._value_start, position))
             return _AFTER_VALUE
         raise NotJsonError("not JSON")
 
-    def _note(self, span: Span) -> None:
-        if self._key in self._found:
+    def _add_member(self, span: Span) -> None:
+        if self._key in self._members:
             raise NotJsonError("an object has the same key twice")
-        self._found[self._key] = span
-
-
-Members = Mapping[str, Span]
+        self._members[self._key] = span

@@ -1,4 +1,7 @@
-"""The environment of a daemon that a bridge starts. AI clients hand secrets to their servers, or almost nothing."""
+"""Chooses the environment variables of a daemon that a bridge starts.
+
+AI clients hand secrets to their servers in variables, or hand over almost none.
+"""
 
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -12,13 +15,13 @@ ALLOWED = (
     *("PIP_*", "UV_*", "PYTHON*", "VIRTUAL_ENV"),
     *("GODOT_SUPERVISOR_*", "GODOT_AI_CAPABILITY_DIR", "GODOT_AI_DISABLE_TELEMETRY", "UNITY_MCP_*"),
 )
-"""Variables of a user's login that the daemon, its installers and its servers need."""
+"""Patterns of the names of variables that the daemon, its installers and its servers need."""
 
 
-def for_daemon(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a daemon may inherit from an AI client."""
+def variables_for_daemon(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return those variables of an AI client that a daemon may inherit."""
     return {
         name: value
-        for name, value in environment.items()
+        for name, value in variables.items()
         if any(fnmatchcase(name.upper(), pattern) for pattern in ALLOWED)
     }

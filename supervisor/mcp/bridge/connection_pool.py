@@ -1,54 +1,56 @@
-"""Exchanges with servers: one connection for each exchange that runs, kept alive for a short time after it."""
+"""The connections to servers: one for each exchange that runs, kept open for a short time after it."""
 
 import contextlib
 import socket
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.values import Event, ExchangeEnded, Headers, Outcome, Send
+from ..core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers, Outcome
 from .loop import Loop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .address import Address
-    from .exchange import Connection
+    from .server_connection import ServerConnection
 
-KEPT_S = 2.0
+REUSE_S = 2.0
 """How long an idle connection may be used again. Servers close it after 5 s (uvicorn), and a request that meets the
 close may or may not have been received."""
 
-GOODBYE_S = 0.03
+END_SESSION_S = 0.03
+"""How long the end of this process waits for a connection to the server."""
 
 
 class _Idle(NamedTuple):
-    connection: "Connection"
-    since: float
+    connection: "ServerConnection"
+    idle_since: float
 
 
-class Upstream:
-    """Performs exchanges. Events are emitted from the loop, never from inside a call."""
+class ConnectionPool:
+    """Performs exchanges. `emit` is called from the loop, never from inside a call of these methods."""
 
     def __init__(self, loop: Loop, emit: "Callable[[Event], None]") -> None:
         self._loop = loop
         self._emit = emit
         self._addresses: dict[int, Address] = {}
         self._idle: dict[tuple[str, int], list[_Idle]] = {}
-        self._running: dict[int, Connection] = {}
+        self._running: dict[int, ServerConnection] = {}
 
-    def add_server(self, number: int, address: "Address") -> None:
-        """Note where the server of a number listens, and its bearer."""
+    def set_address(self, number: int, address: "Address") -> None:
+        """Set where the server of this number listens, and its bearer. Called before `ServerReady`."""
         self._addresses[number] = address
 
-    def send(self, action: Send) -> None:
-        """Begin an exchange."""
+    def send(self, action: BeginExchange) -> None:
+        """Begin an exchange, on an idle connection if there is one. `ExchangeEnded` follows."""
         # Not imported before the first exchange, because the client waits for its first answer.
-        from .exchange import Connection, Request
+        from .server_connection import Request, ServerConnection
 
         address = self._addresses[action.server]
-        connection = self._kept((address.host, address.port))
+        place = (address.host, address.port)
+        connection = self._take_idle(place)
         if connection is None:
-            connection = Connection(self._loop, address, self._emit, lambda free: self._free(free, address))
+            connection = ServerConnection(self._loop, address, self._emit, lambda free: self._on_released(free, place))
         self._running[action.exchange] = connection
         try:
             connection.begin(Request(action.exchange, action.method, action.headers, action.text), address)
@@ -57,19 +59,19 @@ class Upstream:
             self._loop.post(lambda: self._emit(ExchangeEnded(action.exchange, Outcome.INVALID)))
 
     def abort(self, exchange: int) -> None:
-        """End an exchange by closing its connection."""
+        """Close the connection of an exchange. No event follows."""
         connection = self._running.get(exchange)
         if connection is not None:
             connection.close()
 
-    def give_up(self, exchange: int) -> None:
-        """End an exchange, and tell afterwards whether its request was sent."""
+    def fail(self, exchange: int) -> None:
+        """Close the connection of an exchange. `ExchangeEnded` follows, and says whether the request was sent."""
         connection = self._running.get(exchange)
         if connection is not None:
-            self._loop.post(connection.give_up)
+            self._loop.post(connection.fail)
 
-    def say_goodbye(self, number: int, headers: Headers) -> None:
-        """Tell a server that a session has ended, without waiting for its answer. Servers keep few sessions."""
+    def end_session(self, number: int, headers: Headers) -> None:
+        """Tell a server that a session has ended, and do not wait for the answer. Servers keep few sessions."""
         address = self._addresses.get(number)
         if address is None:
             return
@@ -78,27 +80,32 @@ class Upstream:
         if address.bearer is not None:
             lines.append(f"Authorization: Bearer {address.bearer}")
         place = (address.host, address.port)
-        with contextlib.suppress(OSError, UnicodeEncodeError), socket.create_connection(place, GOODBYE_S) as connection:
+        with (
+            contextlib.suppress(OSError, UnicodeEncodeError),
+            socket.create_connection(place, END_SESSION_S) as connection,
+        ):
             connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
-    def _kept(self, place: tuple[str, int]) -> "Connection | None":
-        """Return an idle connection that may be used again. Older ones are closed."""
+    def _take_idle(self, place: tuple[str, int]) -> "ServerConnection | None":
+        """Remove an idle connection that may be used again, and return it. Returns None if there is none.
+
+        Idle connections that may not be used again are closed.
+        """
         now = time.monotonic()
         found = None
         for idle in self._idle.pop(place, []):
-            if found is None and now - idle.since < KEPT_S and idle.connection.is_usable():
+            if found is None and now - idle.idle_since < REUSE_S and idle.connection.is_usable():
                 found = idle.connection
-            elif now - idle.since < KEPT_S and idle.connection.is_open:
+            elif now - idle.idle_since < REUSE_S and idle.connection.is_open:
                 self._idle.setdefault(place, []).append(idle)
             else:
                 idle.connection.close()
         return found
 
-    def _free(self, connection: "Connection", address: "Address") -> None:
-        """Take a connection that has no exchange any more."""
+    def _on_released(self, connection: "ServerConnection", place: tuple[str, int]) -> None:
+        """Keep a connection whose exchange is over, or drop it if it is closed. Called by the connection."""
         for exchange in [number for number, each in self._running.items() if each is connection]:
             del self._running[exchange]
-        place = (address.host, address.port)
         kept = [idle for idle in self._idle.pop(place, []) if idle.connection is not connection]
         if connection.is_open:
             kept.append(_Idle(connection, time.monotonic()))

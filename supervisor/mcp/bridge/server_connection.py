@@ -1,4 +1,4 @@
-"""Performs HTTP exchanges, one at a time, over one connection to a server, by h11. The connection may be used again."""
+"""One HTTP connection to a server, by h11. It performs exchanges one after the other."""
 
 import errno
 import socket
@@ -8,14 +8,14 @@ from typing import NamedTuple
 
 import h11
 
+from ..core.events_and_actions import Event, ExchangeEnded, Headers, Outcome, ServerSentMessage, Text
 from ..core.messages.event_stream import EventStream, TooLongError
-from ..core.values import Event, ExchangeEnded, Headers, Outcome, Text, UpstreamSaid
 from .address import Address
 from .loop import READ, WRITE, Loop
 
-READ_AT_ONCE = 64 * 1024
-LONG_READ = 512 * 1024
-"""Bytes: while an answer comes faster than it is read."""
+READ_SIZE = 64 * 1024
+LARGE_READ_SIZE = 512 * 1024
+"""The size of a read while an answer comes faster than it is read."""
 HEADERS_MAX = 64 * 1024
 MESSAGE_MAX = 64 * 1024 * 1024
 REFUSAL_MAX = 64 * 1024
@@ -35,18 +35,20 @@ class Request(NamedTuple):
 Emit = Callable[[Event], None]
 
 
-class Connection:
-    """A connection with at most one exchange. `released` is called when it may be used again, or has been closed."""
+class ServerConnection:
+    """A connection with at most one exchange. `on_released` is called when it may be used again or is closed."""
 
-    def __init__(self, loop: Loop, address: Address, emit: Emit, released: Callable[["Connection"], None]) -> None:
+    def __init__(
+        self, loop: Loop, address: Address, emit: Emit, on_released: Callable[["ServerConnection"], None]
+    ) -> None:
         self._loop = loop
         self._emit = emit
-        self._released = released
+        self._on_released = on_released
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS_MAX)
         self._unsent: deque[memoryview] = deque()
         self._exchange: int | None = None
         self._response: _Response | None = None
-        self._read_at_once = READ_AT_ONCE
+        self._read_at_once = READ_SIZE
         self.is_open = True
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
@@ -84,7 +86,7 @@ class Connection:
         parts.append(self._http.send(h11.EndOfMessage()))
         self._unsent.extend(memoryview(part) for part in parts if part)
         if self._refused:
-            self._loop.post(self.give_up)
+            self._loop.post(self.fail)
         else:
             self._loop.change(self._socket, READ | WRITE, self._ready)
 
@@ -95,13 +97,13 @@ class Connection:
             self._exchange = None
             self._loop.forget(self._socket)
             self._socket.close()
-            self._released(self)
+            self._on_released(self)
 
-    def give_up(self) -> None:
-        """Close the connection, and emit the end of its exchange."""
-        self._fail(Outcome.LOST)
+    def fail(self) -> None:
+        """Close the connection, and emit the end of its exchange, if it has one: NOT_SENT, or else LOST."""
+        self._end_with(Outcome.LOST)
 
-    # --- the loop calls ---
+    # --- called by the loop ---
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
@@ -125,7 +127,7 @@ class Connection:
             if self._response is None:
                 self._read()
             if self.is_open:
-                self._fail(Outcome.LOST)
+                self._end_with(Outcome.LOST)
             return
         self._loop.change(self._socket, READ, self._ready)
 
@@ -135,22 +137,22 @@ class Connection:
         except BlockingIOError:
             return
         except OSError:
-            self._fail(Outcome.LOST)
+            self._end_with(Outcome.LOST)
             return
-        self._read_at_once = LONG_READ if len(data) == self._read_at_once else READ_AT_ONCE
+        self._read_at_once = LARGE_READ_SIZE if len(data) == self._read_at_once else READ_SIZE
         if self._exchange is None:
             # The server has closed an idle connection, or speaks without being asked.
             self.close()
             return
         try:
             self._http.receive_data(data)
-            self._take(self._exchange)
+            self._process_events(self._exchange)
         except (h11.RemoteProtocolError, TooLongError):
             # h11 reports the end of the connection inside an answer as a violation too.
-            self._fail(Outcome.INVALID if data else Outcome.LOST)
+            self._end_with(Outcome.INVALID if data else Outcome.LOST)
 
-    def _take(self, exchange: int) -> None:
-        """Take what h11 has understood, up to the end of the answer."""
+    def _process_events(self, exchange: int) -> None:
+        """Handle the events of h11 that the data has completed, up to the end of the answer."""
         while self.is_open and self._exchange == exchange:
             event = self._http.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
@@ -161,30 +163,32 @@ class Connection:
                 self._response = _Response(event)
             elif isinstance(event, h11.Data) and self._response is not None:
                 for text in self._response.feed(event.data):
-                    self._emit(UpstreamSaid(exchange, text, self._response.session))
+                    self._emit(ServerSentMessage(exchange, text, self._response.session_id))
                     if self._exchange != exchange:
                         return
             elif isinstance(event, h11.EndOfMessage) and self._response is not None:
                 self._end(exchange, self._response)
             elif isinstance(event, h11.ConnectionClosed):
-                self._fail(Outcome.LOST)
+                self._end_with(Outcome.LOST)
 
     def _end(self, exchange: int, response: "_Response") -> None:
-        text = response.whole()
+        """Emit the body and the end of a complete answer, and release the connection or close it."""
+        text = response.take_body()
         if text is not None:
-            self._emit(UpstreamSaid(exchange, text, response.session))
+            self._emit(ServerSentMessage(exchange, text, response.session_id))
             if self._exchange != exchange:
                 return
         self._exchange = None
         # A connection on which the request was not sent completely cannot be used again.
         if not self._unsent and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
-            self._released(self)
+            self._on_released(self)
         else:
             self.close()
         self._emit(response.end(exchange))
 
-    def _fail(self, outcome: Outcome) -> None:
+    def _end_with(self, outcome: Outcome) -> None:
+        """Close the connection, and emit this outcome of its exchange, or NOT_SENT if the request was not sent."""
         exchange, sent = self._exchange, not self._unsent
         self.close()
         if exchange is not None:
@@ -204,9 +208,10 @@ class _Response:
         self._events = EventStream(MESSAGE_MAX) if kind == "text/event-stream" and self._is_success else None
         self._body = bytearray()
         self._retry_after_s = _seconds(headers.get("retry-after"))
-        self.session = headers.get("mcp-session-id")
+        self.session_id = headers.get("mcp-session-id")
 
     def feed(self, data: bytes | bytearray) -> list[bytearray]:
+        """Return the messages that these bytes complete. Only a stream of events has messages before its end."""
         if self._events is not None:
             return self._events.feed(data)
         if len(self._body) + len(data) <= (MESSAGE_MAX if self._is_success else REFUSAL_MAX):
@@ -215,14 +220,15 @@ class _Response:
             raise TooLongError
         return []
 
-    def whole(self) -> bytearray | None:
-        """Return the JSON body of a success. Returns None if there is none."""
+    def take_body(self) -> bytearray | None:
+        """Remove the JSON body of a success, and return it. Returns None if there is none."""
         if not (self._is_success and self._is_json and self._body):
             return None
         body, self._body = self._body, bytearray()
         return body
 
     def end(self, exchange: int) -> ExchangeEnded:
+        """Return the end of the exchange. Called after `take_body`."""
         if not self._is_success:
             return ExchangeEnded(exchange, Outcome.REFUSED, self._status, bytes(self._body), self._retry_after_s)
         # A body that is left is neither JSON nor an event stream.
@@ -230,6 +236,7 @@ class _Response:
 
 
 def _seconds(value: str | None) -> float | None:
+    """Return the seconds of a `Retry-After` header. Returns None without one."""
     try:
         return None if value is None else max(0.0, float(value))
     except ValueError:

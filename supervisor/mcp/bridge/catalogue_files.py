@@ -10,7 +10,7 @@ from typing import Any
 from ...native import private_files, trust
 from ..core.messages.catalogue import Catalogue
 
-LIMIT = 16 * 1024 * 1024
+FILE_MAX = 16 * 1024 * 1024
 FOLDER = "catalogues"
 
 _PLAIN = re.compile(r"[^A-Za-z0-9._+-]")
@@ -23,11 +23,11 @@ class CatalogueFiles:
         self._home = home
         self._folder = os.path.join(home, FOLDER)  # noqa: PTH118 (no pathlib: the client waits for the first answer)
         self._project = project
-        place = binascii.crc32((project or "").encode("utf-8", "surrogateescape"))
-        self._prefix = f"{_PLAIN.sub('_', kind)}-{place:08x}-"
+        project_hash = binascii.crc32((project or "").encode("utf-8", "surrogateescape"))
+        self._prefix = f"{_PLAIN.sub('_', kind)}-{project_hash:08x}-"
 
     def newest(self) -> Catalogue | None:
-        """Return what the server has said last. Returns None if that is not known."""
+        """Return the newest catalogue that can be used. Returns None if there is none."""
         with contextlib.suppress(OSError):
             found = [entry for entry in os.scandir(self._folder) if entry.name.startswith(self._prefix)]
             for entry in sorted(found, key=lambda entry: -entry.stat().st_mtime_ns):
@@ -37,7 +37,10 @@ class CatalogueFiles:
         return None
 
     def write(self, version: str | None, content: dict[str, Any]) -> None:
-        """Replace the catalogue of a version. A catalogue that cannot be written is not worth an error."""
+        """Replace the file of a version.
+
+        A catalogue that cannot be written is not worth an error, and nothing is raised.
+        """
         from pathlib import Path
 
         text = json.dumps({**content, "project": self._project}, ensure_ascii=True).encode()
@@ -52,8 +55,9 @@ class CatalogueFiles:
             private_files.replace(draft, path)
 
     def _read(self, path: str) -> Catalogue | None:
+        """Return the catalogue in a file. Returns None if it is of another project, or cannot be used."""
         try:
-            found = json.loads(trust.contents(path, LIMIT))
+            found = json.loads(trust.contents(path, FILE_MAX))
         except (OSError, ValueError, RecursionError, trust.DistrustedError):
             found = None
         if isinstance(found, dict) and found.get("project") != self._project:

@@ -1,0 +1,97 @@
+"""Decides when the daemon is asked for a server, and when the server is released."""
+
+from .events_and_actions import EnsureServer, Problem, ReleaseServer
+from .outbox import Outbox
+
+NEVER = float("inf")
+
+RELEASE_S = 900.0
+"""How long a server is kept after the last request."""
+
+ASK_PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""The pauses before `EnsureServer` is emitted again, while requests wait and the server cannot be used. After each
+failure the next one is taken."""
+
+STARTING = Problem("SERVER_NOT_READY", "the server is still starting", "Call again in a moment.", retryable=True)
+
+
+class ServerNeed:
+    """What the daemon was asked and has answered, and the time of the last request."""
+
+    def __init__(self, outbox: Outbox, now: float) -> None:
+        self._outbox = outbox
+        self._asked = False
+        self._is_met = False
+        self._is_wanted = False
+        self._last_used = now
+        self._retry_at = now
+        self._failures = 0
+        self._is_blocked = False
+        """Whether asking again does not help, until a server is ready or the client makes another request."""
+        self.problem = STARTING
+        """Why a request that waits cannot be served at present."""
+        self.progress_text = "waiting for the server"
+        """What the daemon does at present, for people."""
+
+    def request_was_sent(self, now: float) -> None:
+        """Note that a request was sent to the server."""
+        self._last_used = now
+
+    def ensure_succeeded(self, now: float) -> None:
+        """Note that the daemon keeps a server running for this process, from now on."""
+        self._asked, self._is_met, self._last_used = False, True, now
+
+    def server_is_ready(self) -> None:
+        """Forget why no server was there. The daemon may be asked again."""
+        self.problem, self.progress_text = STARTING, "waiting for the server"
+        self._is_blocked = False
+
+    def allow_asking(self) -> None:
+        """Let the daemon be asked again after a final refusal, because the client has made another request."""
+        self._is_blocked = False
+
+    def server_has_answered(self) -> None:
+        """Begin the pauses between questions anew, because the server has answered."""
+        self._failures = 0
+
+    def server_is_lost(self) -> None:
+        """Let the daemon be asked again. It starts a server that has ended only if it is asked, or an owner lives."""
+        self._is_met = False
+
+    def ask_again_later(self, now: float, problem: Problem | None = None) -> None:
+        """Let the daemon be asked again after a pause, which grows with each failure.
+
+        `problem` answers what waits then.
+        """
+        self._is_met = False
+        self._retry_at = now + ASK_PAUSES_S[min(self._failures, len(ASK_PAUSES_S) - 1)]
+        self._failures += 1
+        self.problem = problem or self.problem
+
+    def ensure_failed(self, problem: Problem, now: float) -> None:
+        """Note that the daemon could not provide a server. It is not asked again unless the problem is retryable."""
+        self._asked = self._is_met = False
+        self.ask_again_later(now, problem)
+        self._is_blocked = not problem.retryable
+        if problem.retry_after_ms is not None:
+            self._retry_at = max(self._retry_at, now + min(problem.retry_after_ms / 1000, ASK_PAUSES_S[-1]))
+
+    def ask_or_release(self, *, wanted: bool, idle: bool, has_server: bool, now: float) -> None:
+        """Emit `EnsureServer` or `ReleaseServer` if one of them is due. Called after each event.
+
+        `wanted`: a request waits for a server. `idle`: the client has no unanswered request.
+        """
+        if self._is_met and idle and now >= self._last_used + RELEASE_S:
+            self._is_met = False
+            self._outbox.add(ReleaseServer())
+        wanted = wanted or (has_server and not idle)
+        self._is_wanted = wanted and not self._is_met and not self._asked and not self._is_blocked
+        if self._is_wanted and now >= self._retry_at:
+            self._asked, self._is_wanted = True, False
+            self._outbox.add(EnsureServer())
+
+    def deadline(self, *, idle: bool) -> float:
+        """Return the monotonic time at which `ask_or_release` has something to do."""
+        if self._is_wanted:
+            return self._retry_at
+        return self._last_used + RELEASE_S if idle and self._is_met else NEVER
