@@ -32,7 +32,7 @@ class BridgeClient:
         )
         self.lines: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self.notices: list[dict[str, Any]] = []
-        self.early: dict[Any, dict[str, Any]] = {}
+        self.unread_answers: dict[Any, dict[str, Any]] = {}
         self._ids = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -62,9 +62,9 @@ class BridgeClient:
     def answer(self, identifier: Any, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for the answer to a request. Other messages are kept."""
         end = time.monotonic() + patience_s
-        while identifier not in self.early:
+        while identifier not in self.unread_answers:
             self._take(end)
-        return self.early.pop(identifier)
+        return self.unread_answers.pop(identifier)
 
     def notice(self, method: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for a notification or a request of this method."""
@@ -116,4 +116,4 @@ class BridgeClient:
         if "method" in message:
             self.notices.append(message)
         else:
-            self.early[message.get("id")] = message
+            self.unread_answers[message.get("id")] = message

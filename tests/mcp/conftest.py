@@ -37,7 +37,7 @@ def small(make_small: MakeSmall) -> SmallHome:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Iterator[BridgeClient]:
+def without_daemon(tmp_path: Path) -> Iterator[BridgeClient]:
     """A bridge in a home without a daemon. No server is ever asked for."""
     client = BridgeClient("small", environment={**os.environ, HOME_VARIABLE: str(tmp_path)}, folder=str(tmp_path))
     yield client

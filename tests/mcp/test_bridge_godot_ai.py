@@ -14,7 +14,7 @@ from tests.e2e.conftest import godot_ai_config
 from tests.e2e.home import Home, eventually
 from tests.mcp.bridge_client import BridgeClient
 from tests.mcp.conftest import Connect
-from tests.mcp.stories import code_of, kill_server
+from tests.mcp.steps import code_of, kill_server
 from tests.ports import reach
 
 pytestmark = [pytest.mark.needs_index, pytest.mark.timeout(300)]

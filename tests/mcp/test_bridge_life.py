@@ -14,7 +14,7 @@ from tests.e2e.home import eventually, lives
 from tests.mcp.bridge_client import HELLO, BridgeClient
 from tests.mcp.conftest import Connect
 from tests.mcp.home import SmallHome
-from tests.mcp.stories import word_of
+from tests.mcp.steps import word_of
 
 END_S = 3.0
 """A bridge ends within a tenth of a second; a busy machine takes longer to let it."""
@@ -144,11 +144,13 @@ def test_the_end_of_its_client_ends_it(small: SmallHome) -> None:
     ],
     ids=lambda value: repr(value)[:40] if isinstance(value, bytes) else None,
 )
-def test_bad_input_has_one_defined_answer(alone: BridgeClient, line: bytes, code: int, identifier: object) -> None:
-    alone.write(line + b"\n")
-    answer = alone.answer(identifier)
+def test_bad_input_has_one_defined_answer(
+    without_daemon: BridgeClient, line: bytes, code: int, identifier: object
+) -> None:
+    without_daemon.write(line + b"\n")
+    answer = without_daemon.answer(identifier)
     assert (answer["id"], answer["error"]["code"]) == (identifier, code)
-    assert alone.call("ping") == {}
+    assert without_daemon.call("ping") == {}
 
 
 def test_ids_of_every_type_come_back(small: SmallHome, connect: Connect) -> None:
@@ -160,14 +162,14 @@ def test_ids_of_every_type_come_back(small: SmallHome, connect: Connect) -> None
         assert word_of(client.answer(call)["result"]) == "x"
 
 
-def test_what_nobody_asked_for_is_ignored(alone: BridgeClient) -> None:
-    alone.send({"id": 77, "result": {}})
-    alone.send({"id": None, "error": {"code": 1, "message": "x"}})
-    alone.send({"method": "notifications/cancelled", "params": {"requestId": 99}})
-    alone.send({"method": "notifications/unknown"})
-    alone.write(b"\n\r\n  \n")
-    assert alone.call("ping") == {}
-    assert alone.lines.empty()
+def test_what_nobody_asked_for_is_ignored(without_daemon: BridgeClient) -> None:
+    without_daemon.send({"id": 77, "result": {}})
+    without_daemon.send({"id": None, "error": {"code": 1, "message": "x"}})
+    without_daemon.send({"method": "notifications/cancelled", "params": {"requestId": 99}})
+    without_daemon.send({"method": "notifications/unknown"})
+    without_daemon.write(b"\n\r\n  \n")
+    assert without_daemon.call("ping") == {}
+    assert without_daemon.lines.empty()
 
 
 def test_an_id_in_use_is_refused_without_an_id(small: SmallHome, connect: Connect) -> None:
@@ -188,4 +190,4 @@ def test_initialize_can_be_cancelled(small: SmallHome, connect: Connect) -> None
     client.send({"method": "notifications/cancelled", "params": {"requestId": hello}})
     assert client.call("ping") == {}
     assert client.begin()["serverInfo"]["name"] == "mcp-server"
-    assert "hello" not in client.early
+    assert "hello" not in client.unread_answers

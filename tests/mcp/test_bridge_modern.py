@@ -6,7 +6,7 @@ from tests.e2e.home import eventually
 from tests.mcp.bridge_client import BridgeClient
 from tests.mcp.conftest import Connect
 from tests.mcp.home import SmallHome
-from tests.mcp.stories import code_of, kill_server, word_of
+from tests.mcp.steps import code_of, kill_server, word_of
 
 VERSION = "2026-07-28"
 META = {
@@ -64,7 +64,7 @@ def test_a_stream_lives_across_restarts(small: SmallHome, connect: Connect) -> N
     assert [each["method"] for each in client.notices if "acknowledged" in each["method"]] == []
     client.send({"method": "notifications/cancelled", "params": {"requestId": "listen:1"}})
     assert client.call("ping", {"_meta": META}) == {}
-    assert "listen:1" not in client.early
+    assert "listen:1" not in client.unread_answers
 
 
 def test_a_modern_client_of_a_legacy_server_falls_back(small: SmallHome, connect: Connect) -> None:

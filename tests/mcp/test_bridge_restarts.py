@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.home import eventually
 from tests.mcp.conftest import Connect, MakeSmall
 from tests.mcp.home import SmallHome
-from tests.mcp.stories import code_of, kill_server, word_of
+from tests.mcp.steps import code_of, kill_server, word_of
 
 
 def test_a_call_after_the_servers_death_is_executed_once(small: SmallHome, connect: Connect) -> None:
@@ -145,7 +145,7 @@ def test_a_cancelled_call_has_no_answer(small: SmallHome, connect: Connect) -> N
     client.send({"method": "notifications/cancelled", "params": {"requestId": call}})
     eventually(lambda: small.journal(answered="cancelled"), "the server was told")
     client.tool("write", word="next")
-    assert call not in client.early
+    assert call not in client.unread_answers
 
 
 @pytest.mark.parametrize("option", ["--json", "--pretty"])

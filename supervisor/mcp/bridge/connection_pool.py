@@ -23,6 +23,8 @@ END_SESSION_S = 0.03
 
 
 class _Idle(NamedTuple):
+    """A connection without an exchange, and the monotonic time at which its last one ended."""
+
     connection: "ServerConnection"
     idle_since: float
 
@@ -41,7 +43,7 @@ class ConnectionPool:
         """Set where the server of this number listens, and its bearer. Called before `ServerReady`."""
         self._addresses[number] = address
 
-    def send(self, action: BeginExchange) -> None:
+    def begin_exchange(self, action: BeginExchange) -> None:
         """Begin an exchange, on an idle connection if there is one. `ExchangeEnded` follows."""
         # Not imported before the first exchange, because the client waits for its first answer.
         from .server_connection import Request, ServerConnection
@@ -58,13 +60,13 @@ class ConnectionPool:
             connection.close()
             self._loop.post(lambda: self._emit(ExchangeEnded(action.exchange, Outcome.INVALID)))
 
-    def abort(self, exchange: int) -> None:
+    def abort_exchange(self, exchange: int) -> None:
         """Close the connection of an exchange. No event follows."""
         connection = self._running.get(exchange)
         if connection is not None:
             connection.close()
 
-    def fail(self, exchange: int) -> None:
+    def fail_exchange(self, exchange: int) -> None:
         """Close the connection of an exchange. `ExchangeEnded` follows, and says whether the request was sent."""
         connection = self._running.get(exchange)
         if connection is not None:

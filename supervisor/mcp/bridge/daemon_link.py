@@ -29,6 +29,8 @@ RECONNECT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 is tried until the next request asks for a server."""
 
 DAEMON_START_S = 30.0
+"""How long a daemon may take to start."""
+
 SHUTDOWN_REQUESTER = "the daemon's shutdown"
 """The requester that the history names for servers that ended with their daemon. No user has stopped these."""
 
@@ -185,33 +187,33 @@ class DaemonLink:
                 pass
             time.sleep(RECONNECT_PAUSES_S[attempts])
             attempts += 1
-            if not self._may_come_back():
+            if not self._has_reported_server():
                 break
         with self._lock:
             self._is_following = False
 
-    def _may_come_back(self) -> bool:
-        """Return whether a server was reported and not its end, which has to be reported too, as has its successor."""
+    def _has_reported_server(self) -> bool:
+        """Return whether a server was reported, and not its end. Its end and its successor have to be reported too."""
         return self._reported is not None
 
     def _listen_once(self, client: "Client") -> None:
         """Report servers for as long as the subscription lasts."""
         stream = client.stream("events.subscribe")
-        self._compare(stream.answer["snapshot"]["servers"])
+        self._report_changes(stream.answer["snapshot"]["servers"])
         for method, notice in stream.listen():
             if method != "event":
                 return
             if str(notice["event"]).startswith("server."):
-                self._compare(client.call("server.list")["servers"], notice)
+                self._report_changes(client.call("server.list")["servers"], notice)
 
-    def _compare(self, rows: Sequence[Json], notice: Json | None = None) -> None:
+    def _report_changes(self, rows: Sequence[Json], notice: Json | None = None) -> None:
         """Report what has changed from the server that was reported to these rows.
 
         `notice` is the event after which the rows were asked for. It may be out of date.
         """
         ready = [row for row in rows if self._fits(row) and row["state"] == "ready" and row["url"]]
-        chosen = [row for row in ready if row["id"] == self._server_id] or ready[:1]
-        seen = _server_key(chosen[0]) if chosen else None
+        row = next((row for row in ready if row["id"] == self._server_id), ready[0] if ready else None)
+        seen = None if row is None else _server_key(row)
         followed, self._seen_in_events = self._seen_in_events, seen or self._seen_in_events
         if followed is not None and seen != followed:
             ended = notice is not None and notice["event"] in END_EVENTS and notice["server"] == followed[0]
@@ -222,8 +224,8 @@ class DaemonLink:
                 self._post(ServerLeaving(number))
             if self._reported == followed:
                 self._reported = None
-        if chosen and self._reported != seen:
-            self._report(chosen[0])
+        if row is not None and self._reported != seen:
+            self._report(row)
 
     def _fits(self, row: Json) -> bool:
         """Return whether a row is about a server of this kind, for this project or for all projects."""
@@ -256,6 +258,7 @@ class _MustNotStartError(Exception):
 
 
 def _stopped_by_user(row: Json) -> Problem:
+    """Return the problem of a server that the user has stopped. `row` is from the history."""
     return Problem(
         "STOPPED_BY_USER",
         f"the user has stopped the server {row['id']}",

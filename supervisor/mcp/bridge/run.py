@@ -107,11 +107,11 @@ class McpBridge:
             case SendToClient(text):
                 self._output.write_line(text)
             case BeginExchange():
-                self._connections.send(action)
+                self._connections.begin_exchange(action)
             case AbortExchange(exchange):
-                self._connections.abort(exchange)
+                self._connections.abort_exchange(exchange)
             case FailExchange(exchange):
-                self._connections.fail(exchange)
+                self._connections.fail_exchange(exchange)
             case EnsureServer():
                 self._daemon.ensure_server()
             case ReleaseServer():

@@ -99,6 +99,7 @@ class Output:
             self._thread.start()
 
     def _can_write_now(self) -> bool:
+        """Return whether `ALWAYS_FITS` bytes can be written without blocking."""
         return PIPES_CAN_BE_POLLED and bool(select.select([], [self._descriptor], [], 0)[1])
 
     def _write_in_thread(self) -> None:

@@ -16,6 +16,9 @@ GREETING_WAIT_S = 20.0
 LIST_WAIT_S = 25.0
 """How long the answer to a list waits for a server, from the start of this process, without a catalogue."""
 
+LATE_WAIT_S = 1.0
+"""How long a greeting or a list waits that comes when the time from the start of this process is over."""
+
 ANSWER_WAIT_S = 3600.0
 """How long a server may take to answer. Clients have shorter limits of their own."""
 
@@ -38,6 +41,7 @@ class ClientRequest:
         self.times_repeated = 0
         """How often the request was sent again although a server may have received it."""
         self.not_before = now
+        """When the request may be sent."""
         self.expires_at = now + HOLD_S
         """When the bridge answers the request in place of a server, whether it is held or was sent."""
         token = message.meta.get("progressToken")

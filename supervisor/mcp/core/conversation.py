@@ -6,7 +6,7 @@ Pure: no I/O, no clock. The time of each event is handed in, and `deadline` says
 from collections.abc import Mapping
 from typing import Any
 
-from .client_request import GREETING_METHODS, GREETING_WAIT_S, LIST_WAIT_S, ClientRequest
+from .client_request import GREETING_METHODS, GREETING_WAIT_S, LATE_WAIT_S, LIST_WAIT_S, ClientRequest
 from .events_and_actions import (
     Action,
     ClientSentLine,
@@ -57,11 +57,11 @@ class Conversation:
         self._now = max(now, self._now)
         match event:
             case ClientSentLine(text):
-                self._from_client(text)
+                self._handle_line(text)
             case ClientSentTooLongLine(limit, identifier):
                 self._refuse_line(identifier, f"a line is longer than {limit} bytes")
             case ServerSentMessage(exchange, text, session_id):
-                self._from_server(exchange, text, session_id)
+                self._handle_server_message(exchange, text, session_id)
             case ExchangeEnded(exchange):
                 handler = self._outbox.close_exchange(exchange)
                 if handler is not None:
@@ -69,7 +69,7 @@ class Conversation:
             case DeadlineReached():
                 pass
             case _:
-                self._from_daemon(event)
+                self._handle_daemon_event(event)
         self._do_what_is_possible()
         return self._outbox.drain()
 
@@ -88,7 +88,7 @@ class Conversation:
 
     # --- the client ---
 
-    def _from_client(self, text: Text) -> None:
+    def _handle_line(self, text: Text) -> None:
         try:
             message = parse(text)
         except UnusableMessageError as problem:
@@ -97,20 +97,20 @@ class Conversation:
         if message.is_answer:
             self._server_side.relay.answer_server(message)
         elif message.id is None:
-            self._take_notification(message)
+            self._handle_notification(message)
         elif message.id in self._requests or message.id in self._server_side.subscriptions:
             self._refuse_line(None, "the id of a request is in use by another one")
         elif message.method == "ping":
             self._outbox.send_to_client(replies.result(message.id, {}))
         else:
-            self._take_request(message, message.id)
+            self._handle_request(message)
 
     def _refuse_line(self, identifier: Id | None, reason: str, code: int = INVALID_REQUEST) -> None:
         """Answer a line that is no usable message. An id in use is left out: its request gets its own answer."""
         usable_id = None if identifier in self._requests else identifier
         self._outbox.send_to_client(replies.error(usable_id, code, reason))
 
-    def _take_request(self, message: Message, identifier: Id) -> None:
+    def _handle_request(self, message: Message) -> None:
         self._local.learn_client(message)
         if self._local.is_modern and message.method == LISTEN:
             self._server_side.subscriptions.add(message)
@@ -121,21 +121,20 @@ class Conversation:
                 if other.method == DISCOVER:
                     self._requests.answer(other, discovery_refusal(other))
         if request.method in GREETING_METHODS:
-            request.expires_at = max(self._began + GREETING_WAIT_S, self._now + 1.0)
+            request.expires_at = max(self._began + GREETING_WAIT_S, self._now + LATE_WAIT_S)
         elif request.method in LIST_KEYS and not self._local.era_catalogue.lists:
-            request.expires_at = max(self._began + LIST_WAIT_S, self._now + 1.0)
+            request.expires_at = max(self._began + LIST_WAIT_S, self._now + LATE_WAIT_S)
         self._server_side.remember_setting(message)
-        assert request.id == identifier  # noqa: S101 (the table finds it by this id)
         self._requests.add(request)
         self._need.allow_asking()
 
-    def _take_notification(self, message: Message) -> None:
+    def _handle_notification(self, message: Message) -> None:
         if message.method == "notifications/cancelled":
-            self._take_cancellation(message)
+            self._handle_cancellation(message)
         elif message.method != "notifications/initialized" and not self._local.is_modern:
             self._server_side.session.send_to_server(message.text)
 
-    def _take_cancellation(self, message: Message) -> None:
+    def _handle_cancellation(self, message: Message) -> None:
         identifier = message.params.get("requestId")
         request = self._requests.remove(identifier)
         if request is None:
@@ -149,40 +148,40 @@ class Conversation:
 
     # --- the daemon ---
 
-    def _from_daemon(self, event: Event) -> None:
+    def _handle_daemon_event(self, event: Event) -> None:
         match event:
             case ServerReady() | ServerLeaving() | ServerGone():
-                self._take_server_news(event)
+                self._handle_server_change(event)
             case EnsureSucceeded():
-                self._need.ensure_succeeded(self._now)
+                self._need.note_ensure_succeeded(self._now)
             case EnsureProgress(message):
                 self._need.progress_text = message
             case EnsureFailed(problem):
-                self._need.ensure_failed(problem, self._now)
+                self._need.note_ensure_failed(problem, self._now)
                 if not problem.retryable:
                     for request in self._requests.held():
                         self._answer_without_server(request, problem)
 
-    def _take_server_news(self, event: ServerReady | ServerLeaving | ServerGone) -> None:
+    def _handle_server_change(self, event: ServerReady | ServerLeaving | ServerGone) -> None:
         match event:
             case ServerReady(server):
-                self._need.server_is_ready()
+                self._need.note_server_ready()
                 if self._server_side.server != server:
                     self._stop_using_server()
                     self._server_side.server = server
             case ServerLeaving(number) | ServerGone(number):
                 if self._server_side.is_used(number):
                     self._stop_using_server()
-                self._server_side.take_loss(number, ended=isinstance(event, ServerGone))
+                self._server_side.end_work_of(number, ended=isinstance(event, ServerGone))
 
     def _stop_using_server(self) -> None:
         """Send nothing more to the server, and let the daemon be asked for another one."""
-        self._need.server_is_lost()
+        self._need.note_server_lost()
         self._server_side.stop_using()
 
     # --- the server ---
 
-    def _from_server(self, exchange: int, text: Text, session_id: str | None) -> None:
+    def _handle_server_message(self, exchange: int, text: Text, session_id: str | None) -> None:
         handler = self._outbox.handler_of(exchange)
         if handler is None:
             return
@@ -205,7 +204,7 @@ class Conversation:
             self._store_discovery(request, verdict.answer)
             return
         if verdict.answer is not None:
-            self._need.server_has_answered()
+            self._need.note_answer()
             self._requests.answer(request, verdict.answer.text)
             return
         # Another request may have found out before, and there may be a new server or session since.
@@ -222,10 +221,7 @@ class Conversation:
             self._requests.answer(request, request.error_answer(verdict.problem))
 
     def _store_discovery(self, request: ClientRequest, answer: Message | None) -> None:
-        """Keep the answer to `server/discover`.
-
-        Anything but a success means that the server does not speak the modern era.
-        """
+        """Keep the answer to `server/discover`. Only a success means that the server speaks the modern era."""
         if answer is not None and not answer.is_error and isinstance(answer.body, dict):
             self._local.store_modern_hello(answer.body)
         else:
@@ -245,9 +241,9 @@ class Conversation:
             if self._now >= request.expires_at:
                 self._answer_without_server(request, self._need.problem)
         for request in self._requests.held():
-            said = request.next_progress(self._now, self._need.progress_text)
-            if said is not None:
-                self._outbox.send_to_client(said)
+            progress = request.next_progress(self._now, self._need.progress_text)
+            if progress is not None:
+                self._outbox.send_to_client(progress)
         wanted = any(self._requests.held()) or bool(self._local.lists_answered_empty)
         self._server_side.open_session_and_streams(wanted=wanted or bool(self._requests))
         self._server_side.read_lists(busy=bool(self._requests))
@@ -278,12 +274,12 @@ class Conversation:
         """Answer a held request from what is known, or send it, if that is possible now."""
         server = self._server_side.ready_server
         if server is None or request.method in GREETING_METHODS:
-            known = self._local.answer(request, is_setting=self._server_side.is_setting(request.message))
-            if known is not None:
-                self._requests.answer(request, known)
+            answer = self._local.answer(request, is_setting=self._server_side.is_setting(request.message))
+            if answer is not None:
+                self._requests.answer(request, answer)
                 return
         if server is not None and self._now >= request.not_before and request.method != "initialize":
-            self._need.request_was_sent(self._now)
+            self._need.note_request_sent(self._now)
             self._server_side.note_request_sent(server)
             session, message = self._server_side.session, request.message
             handler = Forwarding(request, self._server_side.relay, session, self)

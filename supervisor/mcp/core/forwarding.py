@@ -14,6 +14,8 @@ SENDS_MAX = 8
 UNKNOWN_SESSION, UNAUTHORIZED, UNAVAILABLE = 404, 401, 503
 PAUSE_MAX_S = 10.0
 HEADER_MISMATCH = -32020
+LISTS_PAUSE_S = 0.2
+"""How long a request waits for the lists to be read again."""
 
 
 class Verdict(NamedTuple):
@@ -95,7 +97,7 @@ class Forwarding:
         answer = self._error_answer_in(end)
         if answer is not None and answer.body.get("code") == HEADER_MISMATCH and self._request.times_sent == 1:
             # The tool has another schema than the one that the headers were made from.
-            return Verdict(read_lists_again=True, pause_s=0.2)
+            return Verdict(read_lists_again=True, pause_s=LISTS_PAUSE_S)
         if answer is not None:
             return Verdict(answer)
         refused = Problem("SERVER_REFUSED", f"the server answered with HTTP status {end.status}", fault="server")

@@ -20,9 +20,12 @@ class ServerNeed:
 
     def __init__(self, outbox: Outbox, now: float) -> None:
         self._outbox = outbox
-        self._asked = False
-        self._is_met = False
-        self._is_wanted = False
+        self._is_asked = False
+        """Whether `EnsureServer` was emitted and not answered."""
+        self._is_kept = False
+        """Whether the daemon keeps a server running for this process."""
+        self._is_asking_due = False
+        """Whether `EnsureServer` has to be emitted at `_retry_at`."""
         self._last_used = now
         self._retry_at = now
         self._failures = 0
@@ -33,15 +36,15 @@ class ServerNeed:
         self.progress_text = "waiting for the server"
         """What the daemon does at present, for people."""
 
-    def request_was_sent(self, now: float) -> None:
+    def note_request_sent(self, now: float) -> None:
         """Note that a request was sent to the server."""
         self._last_used = now
 
-    def ensure_succeeded(self, now: float) -> None:
+    def note_ensure_succeeded(self, now: float) -> None:
         """Note that the daemon keeps a server running for this process, from now on."""
-        self._asked, self._is_met, self._last_used = False, True, now
+        self._is_asked, self._is_kept, self._last_used = False, True, now
 
-    def server_is_ready(self) -> None:
+    def note_server_ready(self) -> None:
         """Forget why no server was there. The daemon may be asked again."""
         self.problem, self.progress_text = STARTING, "waiting for the server"
         self._is_blocked = False
@@ -50,27 +53,27 @@ class ServerNeed:
         """Let the daemon be asked again after a final refusal, because the client has made another request."""
         self._is_blocked = False
 
-    def server_has_answered(self) -> None:
+    def note_answer(self) -> None:
         """Begin the pauses between questions anew, because the server has answered."""
         self._failures = 0
 
-    def server_is_lost(self) -> None:
+    def note_server_lost(self) -> None:
         """Let the daemon be asked again. It starts a server that has ended only if it is asked, or an owner lives."""
-        self._is_met = False
+        self._is_kept = False
 
     def ask_again_later(self, now: float, problem: Problem | None = None) -> None:
         """Let the daemon be asked again after a pause, which grows with each failure.
 
         `problem` answers what waits then.
         """
-        self._is_met = False
+        self._is_kept = False
         self._retry_at = now + ASK_PAUSES_S[min(self._failures, len(ASK_PAUSES_S) - 1)]
         self._failures += 1
         self.problem = problem or self.problem
 
-    def ensure_failed(self, problem: Problem, now: float) -> None:
+    def note_ensure_failed(self, problem: Problem, now: float) -> None:
         """Note that the daemon could not provide a server. It is not asked again unless the problem is retryable."""
-        self._asked = self._is_met = False
+        self._is_asked = self._is_kept = False
         self.ask_again_later(now, problem)
         self._is_blocked = not problem.retryable
         if problem.retry_after_ms is not None:
@@ -81,17 +84,17 @@ class ServerNeed:
 
         `wanted`: a request waits for a server. `idle`: the client has no unanswered request.
         """
-        if self._is_met and idle and now >= self._last_used + RELEASE_S:
-            self._is_met = False
+        if self._is_kept and idle and now >= self._last_used + RELEASE_S:
+            self._is_kept = False
             self._outbox.add(ReleaseServer())
         wanted = wanted or (has_server and not idle)
-        self._is_wanted = wanted and not self._is_met and not self._asked and not self._is_blocked
-        if self._is_wanted and now >= self._retry_at:
-            self._asked, self._is_wanted = True, False
+        self._is_asking_due = wanted and not self._is_kept and not self._is_asked and not self._is_blocked
+        if self._is_asking_due and now >= self._retry_at:
+            self._is_asked, self._is_asking_due = True, False
             self._outbox.add(EnsureServer())
 
     def deadline(self, *, idle: bool) -> float:
         """Return the monotonic time at which `ask_or_release` has something to do."""
-        if self._is_wanted:
+        if self._is_asking_due:
             return self._retry_at
-        return self._last_used + RELEASE_S if idle and self._is_met else NEVER
+        return self._last_used + RELEASE_S if idle and self._is_kept else NEVER

@@ -50,8 +50,8 @@ class ServerSide:
         self.server = None
         self.drop_session()
 
-    def take_loss(self, number: int, *, ended: bool) -> None:
-        """Cancel at the client what a server had asked. `ended`: end all exchanges with the server too.
+    def end_work_of(self, number: int, *, ended: bool) -> None:
+        """Cancel at the client what a server had asked. `ended`: the server has ended, so its exchanges fail too.
 
         The server need not be the present one: old servers may still have exchanges.
         """

@@ -52,7 +52,7 @@ def repeats_what_may_have_happened(patch: pytest.MonkeyPatch) -> None:
 
 
 def answers_after_a_cancellation(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Conversation, "_take_cancellation", lambda *_: None)
+    patch.setattr(Conversation, "_handle_cancellation", lambda *_: None)
 
 
 def keeps_the_old_session(patch: pytest.MonkeyPatch) -> None:

@@ -94,9 +94,9 @@ class World:
         self.known: int | None = None
         self.questions = 0
         self.questions_at: list[float] = []
-        self.ours: dict[Any, str] = {}
+        self.server_requests: dict[Any, str] = {}
         """Requests that servers ask, as the client has them, and their fate: open, answered, cancelled."""
-        self.askers: dict[Any, Instance | None] = {}
+        self.servers_that_asked: dict[Any, Instance | None] = {}
         self.speaker: Instance | None = None
         self.level: Any = None
         self.count = 0
@@ -139,9 +139,9 @@ class World:
             self.send(notice)
 
     def answer_server(self) -> None:
-        for identifier, fate in self.ours.items():
+        for identifier, fate in self.server_requests.items():
             if fate == "open" or self.random.random() < 0.1:
-                self.ours[identifier] = "answered" if fate == "open" else fate
+                self.server_requests[identifier] = "answered" if fate == "open" else fate
                 self.send({"jsonrpc": "2.0", "id": identifier, "result": {"to": identifier}})
                 return
 
@@ -168,7 +168,11 @@ class World:
             if not self.calm and self.random.random() < 0.2:
                 # News that are out of date.
                 self.feed(self.random.choice([ServerGone, ServerLeaving])(self.random.randint(1, dead.number)))
-            asked = [ours for ours, fate in self.ours.items() if self.askers[ours] is dead and fate == "open"]
+            asked = [
+                ours
+                for ours, fate in self.server_requests.items()
+                if self.servers_that_asked[ours] is dead and fate == "open"
+            ]
             if asked:
                 raise PromiseBrokenError("what an ended session has asked is not cancelled")
 
@@ -207,7 +211,7 @@ class World:
 
     def refuse(self, exchange: Exchange, status: int) -> None:
         del self.exchanges[exchange.number]
-        asked = self.of(exchange)
+        asked = self.request_in(exchange)
         if asked is not None:
             asked.statuses.add(status)
         retry = 0.2 if status == 503 else None
@@ -215,7 +219,7 @@ class World:
 
     def end(self, exchange: Exchange, outcome: Outcome) -> None:
         del self.exchanges[exchange.number]
-        asked = self.of(exchange)
+        asked = self.request_in(exchange)
         if asked is not None and outcome in (Outcome.LOST, Outcome.INVALID, Outcome.COMPLETE):
             asked.uncertain = True
         self.feed(ExchangeEnded(exchange.number, outcome, 200))
@@ -247,7 +251,7 @@ class World:
             ServerSentMessage(exchange.number, json.dumps({"jsonrpc": "2.0", **message}).encode(), exchange.session)
         )
 
-    def of(self, exchange: Exchange) -> Asked | None:
+    def request_in(self, exchange: Exchange) -> Asked | None:
         if not exchange.action.text:
             return None
         message = json.loads(exchange.action.text)
@@ -316,13 +320,13 @@ class World:
     def perform(self, action: Action) -> None:
         match action:
             case SendToClient(text):
-                self.told(json.loads(text))
+                self.check_line(json.loads(text))
                 if b"\n" in text:
                     raise PromiseBrokenError("a message on two lines")
             case BeginExchange(exchange, server):
                 self.exchanges[exchange] = Exchange(exchange, self.instances[server - 1], action)
             case AbortExchange(exchange):
-                asked = self.of(self.exchanges.pop(exchange))
+                asked = self.request_in(self.exchanges.pop(exchange))
                 if asked is not None:
                     asked.uncertain = True
             case FailExchange(exchange):
@@ -333,22 +337,22 @@ class World:
                 if self.questions > 1 or len(self.questions_at) > 60:
                     raise PromiseBrokenError("the daemon is asked too often")
 
-    def told(self, message: dict[str, Any]) -> None:
+    def check_line(self, message: dict[str, Any]) -> None:
         method, identifier = message.get("method"), message.get("id")
         if method is None:
-            self.answered(identifier, message)
+            self.check_answer_of(identifier, message)
         elif identifier is not None:
-            if identifier in self.ours:
+            if identifier in self.server_requests:
                 raise PromiseBrokenError("two requests of servers under one id")
-            self.ours[identifier] = "open"
-            self.askers[identifier] = self.speaker
+            self.server_requests[identifier] = "open"
+            self.servers_that_asked[identifier] = self.speaker
         elif method == "notifications/cancelled":
             cancelled = message["params"]["requestId"]
-            if self.ours.get(cancelled) == "cancelled" or cancelled not in self.ours:
+            if self.server_requests.get(cancelled) == "cancelled" or cancelled not in self.server_requests:
                 raise PromiseBrokenError("a request of a server was cancelled twice, or never asked")
-            self.ours[cancelled] = "cancelled"
+            self.server_requests[cancelled] = "cancelled"
 
-    def answered(self, identifier: Any, message: dict[str, Any]) -> None:
+    def check_answer_of(self, identifier: Any, message: dict[str, Any]) -> None:
         if identifier is None:
             return
         asked = self.asked.get(identifier)
@@ -382,7 +386,7 @@ class World:
 
     def check_time(self) -> None:
         for asked in self.asked.values():
-            in_exchange = any(self.of(exchange) is asked for exchange in self.exchanges.values())
+            in_exchange = any(self.request_in(exchange) is asked for exchange in self.exchanges.values())
             waits = asked.answer is None and not asked.cancelled and not in_exchange
             if waits and self.now - asked.at > 400:
                 raise PromiseBrokenError(f"{asked.method} has waited for {self.now - asked.at:.0f} s")
