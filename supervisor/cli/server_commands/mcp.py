@@ -1,4 +1,4 @@
-"""The command `mcp`: the bridge that AI clients start."""
+"""The command `mcp`: the MCP bridge, which AI clients start."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def mcp(*, kind: str | None, project: Path | None) -> int:
     """Serve an AI client on standard input and output.
 
     AI clients start this command. It never loses its server: it finds the server of the project in the current folder,
-    waits while that is replaced, and starts it when it is needed. KIND is the kind of server; without it, that of the
-    editor that is open, else godot-ai.
+    waits while the server is replaced, and has the daemon start the server when it is needed. KIND is the kind of
+    server; without it, that of the editor that is open, else godot-ai.
     """
     return bridge_start.serve(kind, None if project is None else str(project))

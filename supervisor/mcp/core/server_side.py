@@ -85,7 +85,7 @@ class ServerSide:
         return headers.modern(message, self._local.era_catalogue.tool(name) if isinstance(name, str) else {})
 
     def note_request_sent(self, server: Server) -> None:
-        """Note that a request of the client was sent to this server."""
+        """Note that a request of the client was sent to this server. In the modern era no list is read before."""
         self._last_sent_to = server.number
 
     def open_session_and_streams(self, *, wanted: bool) -> None:

@@ -48,8 +48,10 @@ class LegacySession:
         self._id: str | None = None
         self._version: str | None = None
         self._answered = False
+        """Whether the server has answered `initialize`."""
         self.is_restored = False
         self._stream_is_missing = True
+        """Whether the GET stream may be opened: it is not open, and was not refused."""
 
     @property
     def headers(self) -> Headers:
@@ -76,10 +78,11 @@ class LegacySession:
             return
         self._answered = True
         result = message.body
-        if message.is_error or not isinstance(result, dict):
-            self.refusal = (
-                result if message.is_error else {"code": INTERNAL_ERROR, "message": "an unusable initialize answer"}
-            )
+        if message.is_error:
+            self.refusal = result
+            return
+        if not isinstance(result, dict):
+            self.refusal = {"code": INTERNAL_ERROR, "message": "an unusable initialize answer"}
             return
         version = result.get("protocolVersion")
         self._id, self._version = session_id, version if isinstance(version, str) else None

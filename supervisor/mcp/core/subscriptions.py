@@ -62,6 +62,7 @@ class Subscriptions:
                 self._send_in(stream, method, {})
 
     def _send_in(self, stream: "_ListenStream", method: str, params: dict[str, Any]) -> None:
+        """Send the client a notification that belongs to this stream."""
         self._outbox.send_to_client(notification(method, {"_meta": {SUBSCRIPTION: stream.message.id}, **params}))
 
 

@@ -56,7 +56,7 @@ class Asked:
 
 
 @dataclass
-class Instance:
+class ServerProcess:
     """A process of the server."""
 
     number: int
@@ -71,13 +71,13 @@ class Exchange:
     """An HTTP exchange."""
 
     number: int
-    server: Instance
+    server: ServerProcess
     action: BeginExchange
     received: bool = False
     answer: dict[str, Any] | None = None
     status: int = 200
     session: str | None = None
-    given_up: bool = False
+    is_failing: bool = False
 
 
 class World:
@@ -89,19 +89,23 @@ class World:
         self.modern = modern
         self.core = Conversation("small", "ours", None, self.now)
         self.asked: dict[Any, Asked] = {}
-        self.instances: list[Instance] = []
+        self.server_processes: list[ServerProcess] = []
         self.exchanges: dict[int, Exchange] = {}
-        self.known: int | None = None
-        self.questions = 0
-        self.questions_at: list[float] = []
+        self.announced_number: int | None = None
+        """The server that the conversation was told of last. None if its end was told since."""
+        self.open_ensure_calls = 0
+        """Calls of `server.ensure` that are not answered."""
+        self.ensure_calls_at: list[float] = []
         self.server_requests: dict[Any, str] = {}
         """Requests that servers ask, as the client has them, and their fate: open, answered, cancelled."""
-        self.servers_that_asked: dict[Any, Instance | None] = {}
-        self.speaker: Instance | None = None
+        self.senders: dict[Any, ServerProcess | None] = {}
+        """The servers that have sent these requests."""
+        self.sending_server: ServerProcess | None = None
         self.level: Any = None
         self.count = 0
         self.steps = 0
-        self.calm = False
+        self.is_settling = False
+        """Whether no further fault happens."""
         self.send(self.request("initialize" if not modern else "server/discover", {}))
 
     # --- the client ---
@@ -152,35 +156,33 @@ class World:
     # --- the daemon and the servers ---
 
     def start_server(self) -> None:
-        if not self.instances or not self.instances[-1].alive:
-            self.instances.append(Instance(len(self.instances) + 1))
-        self.known = self.instances[-1].number
-        self.feed(ServerReady(Server(self.known, "1.0", "small")))
+        if not self.server_processes or not self.server_processes[-1].alive:
+            self.server_processes.append(ServerProcess(len(self.server_processes) + 1))
+        self.announced_number = self.server_processes[-1].number
+        self.feed(ServerReady(Server(self.announced_number, "1.0", "small")))
 
     def kill_server(self) -> None:
-        if self.instances:
-            self.instances[-1].alive = False
+        if self.server_processes:
+            self.server_processes[-1].alive = False
 
-    def tell_of_death(self) -> None:
-        if self.known is not None and not self.instances[self.known - 1].alive:
-            dead, self.known = self.instances[self.known - 1], None
+    def report_end(self) -> None:
+        if self.announced_number is not None and not self.server_processes[self.announced_number - 1].alive:
+            dead, self.announced_number = self.server_processes[self.announced_number - 1], None
             self.feed(self.random.choice([ServerGone, ServerGone, ServerLeaving])(dead.number))
-            if not self.calm and self.random.random() < 0.2:
+            if not self.is_settling and self.random.random() < 0.2:
                 # News that are out of date.
                 self.feed(self.random.choice([ServerGone, ServerLeaving])(self.random.randint(1, dead.number)))
             asked = [
-                ours
-                for ours, fate in self.server_requests.items()
-                if self.servers_that_asked[ours] is dead and fate == "open"
+                ours for ours, fate in self.server_requests.items() if self.senders[ours] is dead and fate == "open"
             ]
             if asked:
                 raise PromiseBrokenError("what an ended session has asked is not cancelled")
 
-    def answer_question(self) -> None:
-        if not self.questions:
+    def answer_ensure(self) -> None:
+        if not self.open_ensure_calls:
             return
-        self.questions -= 1
-        if not self.calm and self.random.random() < 0.3:
+        self.open_ensure_calls -= 1
+        if not self.is_settling and self.random.random() < 0.3:
             retryable = self.random.random() < 0.7
             self.feed(EnsureFailed(Problem("BUSY" if retryable else "INSTALL_FAILED", "no", retryable=retryable)))
             return
@@ -188,28 +190,28 @@ class World:
         self.feed(EnsureSucceeded())
 
     def forget_sessions(self) -> None:
-        if self.instances:
-            self.instances[-1].sessions.clear()
+        if self.server_processes:
+            self.server_processes[-1].sessions.clear()
 
     # --- exchanges ---
 
-    def advance(self) -> None:
+    def advance_exchange(self) -> None:
         if not self.exchanges:
             return
         exchange = self.random.choice(list(self.exchanges.values()))
-        chance = 1.0 if self.calm else self.random.random()
-        if not exchange.server.alive or exchange.given_up:
-            self.end(exchange, Outcome.LOST if exchange.received or chance < 0.1 else Outcome.NOT_SENT)
+        chance = 1.0 if self.is_settling else self.random.random()
+        if not exchange.server.alive or exchange.is_failing:
+            self.end_exchange(exchange, Outcome.LOST if exchange.received or chance < 0.1 else Outcome.NOT_SENT)
         elif chance < 0.03:
-            self.end(exchange, Outcome.LOST)
+            self.end_exchange(exchange, Outcome.LOST)
         elif exchange.received:
-            self.go_on(exchange, chance)
+            self.continue_exchange(exchange, chance)
         elif chance < 0.06:
-            self.refuse(exchange, self.random.choice([401, 503, 500]))
+            self.refuse_exchange(exchange, self.random.choice([401, 503, 500]))
         else:
-            self.receive(exchange)
+            self.receive_request(exchange)
 
-    def refuse(self, exchange: Exchange, status: int) -> None:
+    def refuse_exchange(self, exchange: Exchange, status: int) -> None:
         del self.exchanges[exchange.number]
         asked = self.request_in(exchange)
         if asked is not None:
@@ -217,17 +219,17 @@ class World:
         retry = 0.2 if status == 503 else None
         self.feed(ExchangeEnded(exchange.number, Outcome.REFUSED, status, b"no", retry))
 
-    def end(self, exchange: Exchange, outcome: Outcome) -> None:
+    def end_exchange(self, exchange: Exchange, outcome: Outcome) -> None:
         del self.exchanges[exchange.number]
         asked = self.request_in(exchange)
         if asked is not None and outcome in (Outcome.LOST, Outcome.INVALID, Outcome.COMPLETE):
             asked.uncertain = True
         self.feed(ExchangeEnded(exchange.number, outcome, 200))
 
-    def go_on(self, exchange: Exchange, chance: float) -> None:
+    def continue_exchange(self, exchange: Exchange, chance: float) -> None:
         if exchange.action.method == "GET":
             if chance < 0.3:
-                self.say(exchange, {"method": "notifications/message", "params": {"data": "x"}})
+                self.send_from_server(exchange, {"method": "notifications/message", "params": {"data": "x"}})
         elif exchange.answer is not None and chance < 0.12:
             self.feed(ServerSentMessage(exchange.number, b"{garbage", exchange.session))
         elif (
@@ -238,15 +240,15 @@ class World:
         ):
             asked = len(exchange.server.asked)
             exchange.server.asked[asked] = str(exchange.session)
-            self.say(exchange, {"id": asked, "method": "roots/list"})
+            self.send_from_server(exchange, {"id": asked, "method": "roots/list"})
         elif exchange.answer is not None:
             answer, exchange.answer = exchange.answer, None
-            self.say(exchange, answer)
+            self.send_from_server(exchange, answer)
         else:
-            self.end(exchange, Outcome.COMPLETE)
+            self.end_exchange(exchange, Outcome.COMPLETE)
 
-    def say(self, exchange: Exchange, message: dict[str, Any]) -> None:
-        self.speaker = exchange.server
+    def send_from_server(self, exchange: Exchange, message: dict[str, Any]) -> None:
+        self.sending_server = exchange.server
         self.feed(
             ServerSentMessage(exchange.number, json.dumps({"jsonrpc": "2.0", **message}).encode(), exchange.session)
         )
@@ -257,7 +259,7 @@ class World:
         message = json.loads(exchange.action.text)
         return self.asked.get(message.get("id")) if "method" in message else None
 
-    def receive(self, exchange: Exchange) -> None:
+    def receive_request(self, exchange: Exchange) -> None:
         """Let the server receive a request, and execute what it asks for."""
         server, headers = exchange.server, dict(exchange.action.headers)
         exchange.received = True
@@ -276,7 +278,7 @@ class World:
             return
         if not self.modern:
             if session not in server.sessions:
-                self.refuse(exchange, 404)
+                self.refuse_exchange(exchange, 404)
                 return
             self.in_session(server.sessions[session], message, str(session), server)
         asked = self.asked.get(message.get("id")) if method is not None else None
@@ -295,7 +297,7 @@ class World:
             "result": results.get(method, {"by": server.number, "of": message["id"]}),
         }
 
-    def in_session(self, session: dict[str, Any], message: dict[str, Any], name: str, server: Instance) -> None:
+    def in_session(self, session: dict[str, Any], message: dict[str, Any], name: str, server: ServerProcess) -> None:
         method = message.get("method")
         if method == "notifications/initialized":
             session["confirmed"] = True
@@ -324,17 +326,17 @@ class World:
                 if b"\n" in text:
                     raise PromiseBrokenError("a message on two lines")
             case BeginExchange(exchange, server):
-                self.exchanges[exchange] = Exchange(exchange, self.instances[server - 1], action)
+                self.exchanges[exchange] = Exchange(exchange, self.server_processes[server - 1], action)
             case AbortExchange(exchange):
                 asked = self.request_in(self.exchanges.pop(exchange))
                 if asked is not None:
                     asked.uncertain = True
             case FailExchange(exchange):
-                self.exchanges[exchange].given_up = True
+                self.exchanges[exchange].is_failing = True
             case EnsureServer():
-                self.questions += 1
-                self.questions_at = [at for at in self.questions_at if at > self.now - 1] + [self.now]
-                if self.questions > 1 or len(self.questions_at) > 60:
+                self.open_ensure_calls += 1
+                self.ensure_calls_at = [at for at in self.ensure_calls_at if at > self.now - 1] + [self.now]
+                if self.open_ensure_calls > 1 or len(self.ensure_calls_at) > 60:
                     raise PromiseBrokenError("the daemon is asked too often")
 
     def check_line(self, message: dict[str, Any]) -> None:
@@ -345,7 +347,7 @@ class World:
             if identifier in self.server_requests:
                 raise PromiseBrokenError("two requests of servers under one id")
             self.server_requests[identifier] = "open"
-            self.servers_that_asked[identifier] = self.speaker
+            self.senders[identifier] = self.sending_server
         elif method == "notifications/cancelled":
             cancelled = message["params"]["requestId"]
             if self.server_requests.get(cancelled) == "cancelled" or cancelled not in self.server_requests:
@@ -396,15 +398,15 @@ class World:
         self.steps += 1
         many = sum(1 for each in self.asked.values() if each.answer is None and not each.cancelled) > 6
         moves = [
-            *([self.advance] * 10),
+            *([self.advance_exchange] * 10),
             *([self.wait] * 2),
             *([] if many else [self.call] * 3),
             *([] if many else [lambda: self.send(self.request("tools/list", {}))]),
             *([] if many or self.modern else [self.set_level, self.answer_server]),
             self.cancel,
-            self.answer_question,
-            self.answer_question,
-            self.tell_of_death,
+            self.answer_ensure,
+            self.answer_ensure,
+            self.report_end,
             *([self.kill_server] if self.random.random() < 0.3 else []),
             *([self.forget_sessions] if self.random.random() < 0.1 else []),
             lambda: self.send(self.request("ping", {})),
@@ -413,11 +415,11 @@ class World:
 
     def settle(self) -> None:
         """Let everything come to an end, in a world without further faults."""
-        self.calm = True
+        self.is_settling = True
         for _ in range(3000):
-            self.tell_of_death()
-            self.answer_question()
-            self.advance()
+            self.report_end()
+            self.answer_ensure()
+            self.advance_exchange()
             waiting = [each for each in self.asked.values() if each.answer is None and not each.cancelled]
             if not waiting:
                 return
