@@ -9,6 +9,7 @@ import pytest
 from supervisor.mcp.core.client_request import GREETING_WAIT_S, HOLD_S, LIST_WAIT_S, PROGRESS_S
 from supervisor.mcp.core.conversation import Conversation
 from supervisor.mcp.core.events_and_actions import (
+    AbortExchange,
     BeginExchange,
     ClientSentLine,
     DeadlineReached,
@@ -242,3 +243,18 @@ def test_headers_of_parameters_are_found_in_the_schema() -> None:
     inner = {"type": "object", "properties": {"b": {"type": "string", "x-mcp-header": "Deep"}}}
     schema = {"properties": {"a": inner, "c": {"x-mcp-header": "bad header"}, "d": 5}}
     assert list(parameter_headers(schema)) == [(("a", "b"), "Deep")]
+
+
+def test_a_streams_id_is_its_own_until_it_is_cancelled() -> None:
+    talk = Talk()
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+    talk.ask(1, "subscriptions/listen", notifications={"toolsListChanged": True}, _meta=meta)
+    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    [stream] = talk.sent
+    # `true` equals 1 in Python, and is no id.
+    talk.feed(ClientSentLine(b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": true}}'))
+    talk.feed(ClientSentLine(b'{"jsonrpc": "2.0", "id": 1, "method": 2}'))
+    assert (talk.said[-1]["id"], talk.said[-1]["error"]["code"]) == (None, -32600)
+    assert AbortExchange(stream.exchange) not in talk.other
+    talk.feed(ClientSentLine(b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}'))
+    assert AbortExchange(stream.exchange) in talk.other

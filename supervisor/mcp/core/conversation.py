@@ -31,7 +31,7 @@ from .forwarding import Forwarding, Verdict
 from .local_answers import DISCOVER, LocalAnswers, discovery_refusal
 from .messages import replies
 from .messages.catalogue import LIST_KEYS, Catalogue
-from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, parse
+from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse
 from .outbox import Outbox
 from .request_table import RequestTable
 from .server_need import ServerNeed
@@ -98,7 +98,7 @@ class Conversation:
             self._server_side.relay.answer_server(message)
         elif message.id is None:
             self._handle_notification(message)
-        elif message.id in self._requests or message.id in self._server_side.subscriptions:
+        elif self._is_in_use(message.id):
             self._refuse_line(None, "the id of a request is in use by another one")
         elif message.method == "ping":
             self._outbox.send_to_client(replies.result(message.id, {}))
@@ -107,8 +107,12 @@ class Conversation:
 
     def _refuse_line(self, identifier: Id | None, reason: str, code: int = INVALID_REQUEST) -> None:
         """Answer a line that is no usable message. An id in use is left out: its request gets its own answer."""
-        usable_id = None if identifier in self._requests else identifier
-        self._outbox.send_to_client(replies.error(usable_id, code, reason))
+        self._outbox.send_to_client(replies.error(None if self._is_in_use(identifier) else identifier, code, reason))
+
+    def _is_in_use(self, identifier: Id | None) -> bool:
+        return identifier is not None and (
+            identifier in self._requests or identifier in self._server_side.subscriptions
+        )
 
     def _handle_request(self, message: Message) -> None:
         self._local.learn_client(message)
@@ -135,11 +139,12 @@ class Conversation:
             self._server_side.session.send_to_server(message.text)
 
     def _handle_cancellation(self, message: Message) -> None:
-        identifier = message.params.get("requestId")
+        identifier = as_id(message.params.get("requestId"))
+        if identifier is None:
+            return
         request = self._requests.remove(identifier)
         if request is None:
-            if isinstance(identifier, str | int | float):
-                self._server_side.subscriptions.remove(identifier)
+            self._server_side.subscriptions.remove(identifier)
         elif request.exchange is not None and self._local.is_modern:
             # In this era the end of the exchange tells the server.
             self._outbox.abort_exchange(request.exchange)

@@ -83,7 +83,8 @@ class Forwarding:
             return self._judge_refusal(end)
         if self._listener.may_repeat(self._request) and self._request.times_repeated == 0:
             self._request.times_repeated += 1
-            return Verdict()
+            # A server that ends closes its connections first, and may still accept others: ask the daemon about it.
+            return Verdict(leave_server=end.outcome is not Outcome.INVALID)
         return Verdict(problem=self._unanswered_problem(end))
 
     def _judge_refusal(self, end: ExchangeEnded) -> Verdict:

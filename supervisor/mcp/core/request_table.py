@@ -45,10 +45,8 @@ class RequestTable:
         del self._requests[request.id]
         self._outbox.send_to_client(text)
 
-    def remove(self, identifier: object) -> ClientRequest | None:
+    def remove(self, identifier: Id) -> ClientRequest | None:
         """Remove a request, and return it. Returns None if there is none with this id."""
-        if isinstance(identifier, bool) or not isinstance(identifier, str | int | float):
-            return None
         return self._requests.pop(identifier, None)
 
     def deadline(self, now: float) -> float:

@@ -117,6 +117,11 @@ def _decode_long(text: Text) -> dict[str, Any]:
     return fields
 
 
+def as_id(value: object) -> Id | None:
+    """Return the value if it can be the id of a request: a string or a number. Returns None if it cannot."""
+    return value if isinstance(value, str | int | float) and not isinstance(value, bool) else None
+
+
 def _is_short(span: scan.Span) -> bool:
     return span[1] - span[0] <= SHORT_MEMBER_MAX
 
@@ -127,8 +132,7 @@ def _short_value(text: Text, span: scan.Span) -> Any:
 
 
 def _message_from(text: Text, fields: dict[str, Any]) -> Message:
-    identifier = fields.get("id")
-    usable_id = identifier if isinstance(identifier, str | int | float) and not isinstance(identifier, bool) else None
+    usable_id = as_id(fields.get("id"))
     if fields.get("jsonrpc") != "2.0":
         raise UnusableMessageError(INVALID_REQUEST, '"jsonrpc" must be "2.0"', usable_id)
     method = fields.get("method")
