@@ -127,7 +127,10 @@ def test_adopting_twice_or_one_of_ours_changes_nothing(home: Home, place: Place)
     assert len(rows(home)) == 2
 
 
-@pytest.mark.parametrize("what", ["nobody", "no such process", "another program", "another name", "mute", "itself"])
+NOT_RECOGNISED = ["another program", "nobody", "no such process", "another name", "mute", "itself"]
+
+
+@pytest.mark.parametrize("what", rest_in_full(NOT_RECOGNISED))
 def test_what_is_not_recognised_is_not_adopted(home: Home, place: Place, what: str) -> None:
     home.start()
     daemon = home.daemon_pid()
@@ -414,7 +417,7 @@ def test_an_owner_in_another_pid_namespace_keeps_the_server(watching: Home, plac
 
 
 @pytest.mark.needs_root
-@pytest.mark.parametrize("when", ["before the daemon comes", "under the daemon"])
+@pytest.mark.parametrize("when", rest_in_full(["before the daemon comes", "under the daemon"]))
 def test_the_pid_of_an_owner_is_recycled(watching: Home, place: Place, recycle: Recycle, when: str) -> None:
     owner = watching.owner()
     foreign_server = start_foreign_toy(watching, place.set(0), owner=owner)

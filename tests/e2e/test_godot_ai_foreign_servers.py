@@ -182,6 +182,7 @@ def test_last_weeks_server_of_an_editor_that_lives_stays_and_both_work(home: Hom
     assert old.poll() is None
 
 
+@pytest.mark.full
 def test_update_replaces_our_server_and_a_missing_one_nothing(home: Home, place: Place) -> None:
     owner = home.owner()
     old = home.up("godot-ai", "--owner-pid", str(owner.pid), "--version", VERSION_BEFORE_4_7)

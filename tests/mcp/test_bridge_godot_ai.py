@@ -39,6 +39,7 @@ def list_sessions(client: BridgeClient) -> list[object]:
     return found
 
 
+@pytest.mark.full
 def test_every_call_succeeds_whatever_happens(real: Home, connect: Connect) -> None:
     client = connect(real, NAME)
     assert client.begin()["serverInfo"]["name"] == "Godot AI"
