@@ -14,7 +14,7 @@ from supervisor.native.lane import Lane
 from supervisor.native.shared.lanes import ThreadLanes
 from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import EngineHarness
-from tests.fakes import FakeProbe
+from tests.fakes import FakeProbe, FakeProcessControl
 
 pytestmark = pytest.mark.usefixtures("answers")
 
@@ -219,6 +219,25 @@ def test_descendant_gets_time_after_the_request(harness: EngineHarness, how: How
         assert (asked["signal"], killed["signal"]) == ("ask", "kill")
         assert killed["mono"] - asked["mono"] >= 10
 
+    harness.run(story)
+
+
+def test_killed_server_that_takes_a_moment_to_end_is_killed_once(
+    harness: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill_slowly(control: FakeProcessControl, identity: ProcessIdentity) -> bool:
+        asyncio.get_running_loop().call_later(1, kill_at_once, control, identity)
+        return True
+
+    async def story() -> None:
+        record = await harness.up(harness.editor())
+        assert record.process is not None
+        harness.system.processes[record.process.pid].ignores_sigterm = True
+        await down(harness)
+        assert [row["signal"] for row in harness.events.of("signal.sent")] == ["ask", "kill"]
+
+    kill_at_once = FakeProcessControl.kill
+    monkeypatch.setattr(FakeProcessControl, "kill", kill_slowly)
     harness.run(story)
 
 
