@@ -80,7 +80,7 @@ class Reaper:
                 self.forget(server_id)
                 return None
             sample = await self.sampler.take(record, self._context.kind_of(record))
-            # A record that has got another launch or other claims meanwhile needs a new sample.
+            # A record that has got another launch or other claims since then needs a new sample.
             current = self._context.records.servers.get(server_id)
             if current is not None and (current.launch, current.generation) == (sample.launch, sample.generation):
                 break
