@@ -35,6 +35,14 @@ def test_the_mcp_bridge_answers_before_it_loads_more() -> None:
     assert [name for name in loaded if name.startswith(("supervisor.client", "supervisor.wire"))] == []
 
 
+def test_a_client_that_finds_no_daemon_loads_no_loop(tmp_path: Path) -> None:
+    loaded = loaded_by(
+        f"from supervisor.native import presence; assert presence.ask({tmp_path.name!r} + 'no daemon', 1.0) is None"
+    )
+    assert "supervisor.native.presence" in loaded
+    assert loaded & {"asyncio", "psutil", "structlog", "platformdirs", "h11"} == set()
+
+
 def test_the_loop_is_not_paid_by_the_front_of_the_command_line() -> None:
     loaded = loaded_by("from supervisor.cli.group import cli; cli.get_command(None, 'status')")
     assert "supervisor.cli.server_commands.status" in loaded

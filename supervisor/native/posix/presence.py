@@ -1,6 +1,5 @@
 """The daemon's presence as a listening unix socket: in Linux's abstract namespace, else in a folder of the system."""
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -9,10 +8,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .. import trust
 from ..presence_api import ANSWER_LIMIT, HeldError
 from ..shared.lock_file import LockFile
+
+if TYPE_CHECKING:
+    import asyncio
 
 assert sys.platform != "win32"  # noqa: S101 (tells type checkers whose file this is)
 
@@ -81,6 +84,8 @@ class SocketPresence:
 
     def listen(self, answer: Callable[[], bytes]) -> None:
         """See `Presence`."""
+        import asyncio  # Clients load this module too, and have no loop.
+
         self._answer = answer
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._serve)

@@ -1,6 +1,5 @@
 """The daemon's presence on Windows: a named event, which exists for as long as a process has it open."""
 
-import asyncio
 import sys
 import threading
 from collections.abc import Callable
@@ -45,6 +44,8 @@ class EventPresence:
 
     def listen(self, answer: Callable[[], bytes]) -> None:
         """See `Presence`."""
+        import asyncio  # Clients load this module too, and have no loop.
+
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
