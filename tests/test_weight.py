@@ -8,8 +8,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 def loaded_by(statement: str) -> set[str]:
-    """The modules that a fresh interpreter has loaded after this statement."""
-    program = f"import sys\n{statement}\nprint('\\n'.join(sys.modules))"
+    """The modules that this statement loads in a fresh interpreter, which has some already if coverage is measured."""
+    program = f"import sys\nbefore = set(sys.modules)\n{statement}\nprint('\\n'.join(set(sys.modules) - before))"
     run = subprocess.run(
         [sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=60
     )
