@@ -52,7 +52,7 @@ class Calls:
             self._fail(request, problem)
 
     def reply(self, request: Request, answer: object) -> None:
-        """Send an answer, a dataclass of `wire.messages` or an `NewStream`.
+        """Send an answer, a dataclass of `wire.messages` or a `NewStream`.
 
         Raises:
             TypeError, ValueError, RecursionError: the answer cannot be written as a frame.

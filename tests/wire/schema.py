@@ -105,7 +105,7 @@ def _errors() -> dict[str, Schema]:
             },
         },
         "Running": {
-            "description": "What is in the way of a request that was refused, and for whom.",
+            "description": "The operation that is in the way of a request that was refused, and its requester.",
             "type": "object",
             "properties": {**running, "elapsed_ms": {"type": "integer", "minimum": 0}},
             "required": [*running, "elapsed_ms"],

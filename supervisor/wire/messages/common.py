@@ -118,7 +118,7 @@ class Server:
     `notes` are texts that a user should read.
     `recipe_changes` are what a restart would change, because the server was started with an older recipe.
     `by_client`: a bridge of an AI client has started the server from a private environment of the daemon.
-    `bearer` is null if the server asks for no bearer. The bearer itself never travels over the control socket.
+    `bearer` is null if the server asks for no bearer, or has no ports yet. The bearer itself never travels here.
     `bridges`, in the answer to a stop or a restart, are those that led to the server and may start one themselves.
     """
 
