@@ -17,7 +17,7 @@ class Presence(Protocol):
     def listen(self, answer: Callable[[], bytes]) -> None:
         """Answer the questions of clients, on the running event loop, with what `answer` returns.
 
-        On Windows no answer can be sent; `answer` is called all the same, because it checks the daemon's files.
+        On Windows a question calls `answer` too, because the call checks the daemon's files, but no answer can be sent.
         """
 
     def close(self) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 
 def when_parent_ends(action: Callable[[], object]) -> None:
-    """Call `action` once, in a thread of its own, when the parent process has ended. It may have ended already.
+    """Call `action` once, in a thread of its own, when the parent process has ended. The wait costs no wake-ups.
 
-    Does nothing where the system cannot tell. The wait costs no wake-ups.
+    Does nothing where the system cannot tell, or if the parent has ended before: on POSIX systems another process is
+    the parent then, and on Windows there may be none.
     """
 
     def wait_and_call() -> None:
