@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.model import Ports
+from ..errors import ConfigInvalid
 from ..native import facts, private_files
 from ..native.shared import settings_folders
-from .kind import Kind, expand
+from .kind import Kind, Secret, expand
 from .regular_file import UnusableFileError, read_regular
 from .versions import covers
 
@@ -30,7 +31,7 @@ def make_secrets(kind: Kind, version: str | None) -> dict[str, str]:
     return {
         secret.variable: secrets.token_hex(32) if secret.format == "hex" else secrets.token_urlsafe(32)
         for secret in kind.secrets
-        if version is None or secret.versions is None or covers(secret.versions, version)
+        if _is_used_by(version, secret)
     }
 
 
@@ -39,14 +40,15 @@ def read_secrets(
 ) -> dict[str, str]:
     """Return the secrets of a running server by variable, from its own record.
 
-    The result is empty if there is no record that can be trusted. `environment` is the server's, as far as it says
-    where records lie. `values` are those of further placeholders in the record's path. Blocking.
+    The result is empty if there is no record that can be trusted, or its path has a placeholder without a value: the
+    recipe may have changed since the start. `environment` is the server's, as far as it says where records lie.
+    `values` are those of placeholders other than ports. Blocking.
     """
     if kind.record is None:
         return {}
     try:
         content = json.loads(_read(record_path(kind, ports, environment, values)))
-    except (OSError, UnusableFileError, _ExposedError, ValueError, RecursionError):
+    except (ConfigInvalid, OSError, UnusableFileError, _ExposedError, ValueError, RecursionError):
         return {}
     return _secrets_in(content, kind) if isinstance(content, dict) else {}
 
@@ -54,7 +56,11 @@ def read_secrets(
 def record_path(
     kind: Kind, ports: Ports, environment: Mapping[str, str], values: Mapping[str, str] | None = None
 ) -> Path:
-    """Return where the server on these ports keeps its record. The kind must have `record`."""
+    """Return where the server on these ports keeps its record. The kind must have `record`.
+
+    Raises:
+        ConfigInvalid: the path has a placeholder without a value.
+    """
     known = {name: str(port) for name, port in ports.items()}
     known |= {"config_dir": str(settings_folders.config_folder(environment)), **(values or {})}
     path = Path(expand(kind.record or "", known))
@@ -63,19 +69,26 @@ def record_path(
 
 
 def bearer_record(
-    kind: Kind, version: str | None, ports: Ports, environment: Mapping[str, str]
+    kind: Kind, version: str | None, ports: Ports, environment: Mapping[str, str], values: Mapping[str, str]
 ) -> tuple[Path, str] | None:
     """Return the file and the key under which a server on these ports records the bearer that it asks for.
 
-    Returns None if servers of this version ask for none, or record none.
+    Returns None if servers of this version ask for none or record none, or if the path of the record has a placeholder
+    without a value.
     """
     variable = kind.identify.bearer if kind.identify is not None else None
     secret = next((each for each in kind.secrets if each.variable == variable), None)
-    if kind.record is None or secret is None or secret.recorded_as is None:
+    if kind.record is None or secret is None or secret.recorded_as is None or not _is_used_by(version, secret):
         return None
-    if secret.versions is not None and version is not None and not covers(secret.versions, version):
+    try:
+        return record_path(kind, ports, environment, values), secret.recorded_as
+    except ConfigInvalid:
         return None
-    return record_path(kind, ports, environment), secret.recorded_as
+
+
+def _is_used_by(version: str | None, secret: Secret) -> bool:
+    """Return whether servers of a version use a secret. A version that is not known may use every secret."""
+    return version is None or secret.versions is None or covers(secret.versions, version)
 
 
 def _read(path: Path) -> bytes:

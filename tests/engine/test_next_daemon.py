@@ -2,11 +2,20 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 from supervisor.core.model import Origin, ProcessIdentity, ServerState
 from supervisor.engine.state.context import TOKEN_VARIABLE
 from supervisor.kinds.queries.identify import Identification
+from tests.engine.answers import ANSWERING, Answers
 from tests.engine.harness import EngineHarness
+
+SECRETIVE = {
+    **ANSWERING,
+    "identify": {**ANSWERING["identify"], "bearer": "BEARER"},
+    "secrets": {"BEARER": {"format": "token", "recorded_as": "bearer"}},
+    "record": "{log_dir}/{server_id}-{version}.json",
+}
 
 
 def living_godot_ai(harness: EngineHarness) -> ProcessIdentity:
@@ -152,3 +161,49 @@ def test_a_server_that_cannot_be_rebuilt_does_not_block_the_daemon(harness: Engi
         assert harness.alive(process)
 
     harness.run(story)
+
+
+def test_record_of_secrets_may_lie_in_the_folder_of_logs(harness: EngineHarness, answers: Answers) -> None:
+    harness.tables = {"toy": SECRETIVE}
+    expected: list[tuple[str, str]] = []
+
+    async def first() -> None:
+        record = await harness.up()
+        own_record = Path(record.log or "").parent / "toy-1.0.json"
+        own_record.write_text('{"bearer": "secret"}')
+        own_record.chmod(0o600)
+        expected.append((str(own_record), "bearer"))
+
+    harness.run(first)
+    later = harness.restarted()
+    later.tables = harness.tables
+    answers.asked.clear()
+
+    async def second() -> None:
+        assert later.engine.context.bearer_record(later.records.server("toy")) == expected[0]
+        await later.engine.inspector.check("toy")
+        assert answers.asked
+        assert {secrets["BEARER"] for _, secrets in answers.asked} == {"secret"}
+
+    later.run(second)
+
+
+def test_record_at_a_port_that_a_server_lacks_gives_no_secrets(harness: EngineHarness, answers: Answers) -> None:
+    harness.tables = {"toy": SECRETIVE}
+
+    async def first() -> None:
+        await harness.up()
+
+    harness.run(first)
+    later = harness.restarted()
+    ports = {**SECRETIVE["ports"], "more": "9900-9903"}
+    later.tables = {"toy": {**SECRETIVE, "ports": ports, "env": {"MORE": "{more}"}, "record": "{config_dir}/{more}"}}
+    answers.asked.clear()
+
+    async def second() -> None:
+        assert later.engine.context.bearer_record(later.records.server("toy")) is None
+        await later.engine.inspector.check("toy")
+        assert [secrets for _, secrets in answers.asked if secrets] == []
+        assert answers.asked
+
+    later.run(second)

@@ -14,6 +14,7 @@ from ...kinds.queries.identify import Identification
 from ...kinds.queries.loopback import UnusableAnswerError
 from ...kinds.server_secrets import make_secrets, read_secrets
 from ..state.context import EngineContext
+from ..state.placeholders import own_record_values
 from .foreign_owner import variables_of_secrets
 from .queries import ServerQueries
 
@@ -197,7 +198,9 @@ class ServerClient:
         assert kind.identify is not None  # noqa: S101 (the caller has checked)
         if not self._serves(record, kind.identify.port):
             return None
-        return read_secrets(kind, record.ports, self._variables(record, kind)) if known is None else known
+        if known is not None:
+            return known
+        return read_secrets(kind, record.ports, self._variables(record, kind), own_record_values(record))
 
     def _serves(self, record: ServerRecord, name: str) -> bool:
         """Return whether the server, or a process that the server runs, listens on its port of this name. Blocks.

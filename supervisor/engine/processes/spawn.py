@@ -16,6 +16,7 @@ from ...values import frozen
 from ..environments.store import Environment
 from ..logs.excerpt import written_at
 from ..state.context import PROJECT_VARIABLE, TOKEN_VARIABLE, EngineContext
+from ..state.placeholders import placeholder_values
 from . import argument_files
 from .spawn_errors import explain_spawn_error
 
@@ -133,18 +134,6 @@ def _not_started(record: ServerRecord, error: OSError, command: ChildCommand) ->
         # The command line compares this PATH with the user's own.
         data = {"program": command.argv[0], "daemon_path": command.environment.get("PATH", "")}
     return StartFailed(f"{record.id} could not be started: {diagnosis.problem}", hint=diagnosis.advice, data=data)
-
-
-def placeholder_values(record: ServerRecord, private_environment: Environment | None) -> dict[str, str]:
-    """Return the values of a recipe's placeholders, by name."""
-    values = {name: str(port) for name, port in record.ports.items()}
-    values["server_id"] = record.id
-    values["project"] = record.project or ""
-    values["version"] = record.version or ""
-    values["log_dir"] = str(Path(record.log).parent) if record.log else ""
-    if private_environment is not None:
-        values["python"] = str(private_environment.python)
-    return values
 
 
 def url_and_connect(

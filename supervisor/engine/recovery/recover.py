@@ -11,8 +11,8 @@ from ...kinds.kind import expand
 from ...kinds.programs import is_command_of
 from ...registry.store import Found, Loaded
 from ...values import frozen
-from ..processes.spawn import placeholder_values
 from ..state.context import TOKEN_VARIABLE, EngineContext
+from ..state.placeholders import placeholder_values
 from .rebuild import Rebuilder
 
 

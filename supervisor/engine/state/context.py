@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...core.model import ProcessIdentity, ServerRecord
-from ...errors import ConfigInvalid, InvalidParams, KindUnknown
+from ...errors import InvalidParams, KindUnknown
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind
 from ...kinds.server_secrets import bearer_record
@@ -15,6 +15,7 @@ from ...values import frozen
 from ..environments.private_environments import Environments
 from ..environments.store import Environment
 from .events import Events
+from .placeholders import own_record_values
 from .randomness import SYSTEM_RANDOM, RandomSource
 from .records import Records
 
@@ -64,11 +65,7 @@ class EngineContext:
         kind = self.kind_of(record)
         if kind.identify is None or kind.identify.port not in record.ports:
             return None
-        try:
-            found = bearer_record(kind, record.version, record.ports, self.variables)
-        except ConfigInvalid:
-            # The recipe has changed since the start, and names other ports.
-            return None
+        found = bearer_record(kind, record.version, record.ports, self.variables, own_record_values(record))
         return None if found is None else (str(found[0]), found[1])
 
     def private_environment(self, kind: Kind, version: str | None) -> Environment | None:
