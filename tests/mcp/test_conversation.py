@@ -29,6 +29,7 @@ from supervisor.mcp.core.events_and_actions import (
 )
 from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue, negotiate_version
 from supervisor.mcp.core.messages.headers import header_value, parameter_headers
+from supervisor.mcp.core.messages.message import SMALL_TEXT_MAX
 from supervisor.mcp.core.server_need import RELEASE_S
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
@@ -258,3 +259,56 @@ def test_a_streams_id_is_its_own_until_it_is_cancelled() -> None:
     assert AbortExchange(stream.exchange) not in talk.other
     talk.feed(ClientSentLine(b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}'))
     assert AbortExchange(stream.exchange) in talk.other
+
+
+def call_of(talk: Talk, method: str) -> BeginExchange:
+    """Return the last exchange with this method."""
+    return next(sent for sent in reversed(talk.sent) if f'"{method}"'.encode() in sent.text)
+
+
+def use(catalogue: Catalogue | None = None) -> Talk:
+    """A talk whose client has called a tool, and got its answer."""
+    talk = Talk(catalogue or known(tools=[{"name": "a"}]))
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    talk.open_session()
+    talk.answer(call_of(talk, "tools/call"), {"content": []})
+    return talk
+
+
+def test_a_number_beyond_all_floats_stops_nothing() -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.feed(ClientSentLine(b'{"jsonrpc":"2.0","id":1e999,"method":"tools/call","params":{"name":"a"}}'))
+    talk.wait(HOLD_S)
+    assert talk.said[-1]["result"]["isError"]
+    assert talk.core.deadline > talk.now
+
+
+@pytest.mark.parametrize("padding", [0, SMALL_TEXT_MAX])
+def test_lists_may_have_numbers_beyond_all_floats(padding: int) -> None:
+    talk = use()
+    listing = call_of(talk, "tools/list")
+    identifier = json.loads(listing.text)["id"]
+    text = b'{"jsonrpc":"2.0","id":"%s","result":{"tools":[{"name":"a","maximum":1e99999,"x":"%s"}]}}'
+    talk.feed(ServerSentMessage(listing.exchange, text % (identifier.encode(), b"y" * padding)))
+    talk.feed(ExchangeEnded(listing.exchange, Outcome.COMPLETE, 200))
+    assert talk.said[-1]["method"] == "notifications/tools/list_changed"
+    talk.ask(5, "ping")
+    assert talk.said[-1] == {"jsonrpc": "2.0", "id": 5, "result": {}}
+
+
+def test_a_long_list_that_cannot_be_built_is_asked_for_once() -> None:
+    talk = use()
+    listing = call_of(talk, "tools/list")
+    identifier = json.loads(listing.text)["id"]
+    text = b'{"jsonrpc":"2.0","id":"%s","result":{"tools":[%s],"x":"%s"}}'
+    talk.feed(ServerSentMessage(listing.exchange, text % (identifier.encode(), b"1" * 5000, b"y" * SMALL_TEXT_MAX)))
+    talk.feed(ExchangeEnded(listing.exchange, Outcome.COMPLETE, 200))
+    assert talk.methods().count("tools/list") == 1
+
+
+def test_half_a_surrogate_in_an_id_comes_back() -> None:
+    talk = Talk()
+    talk.feed(ClientSentLine(b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}'))
+    assert talk.said == [{"jsonrpc": "2.0", "id": "\ud800", "result": {}}]

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...native import private_files, trust
 from ..core.messages.catalogue import Catalogue
+from ..core.messages.scan import decode
 
 FILE_MAX = 16 * 1024 * 1024
 FOLDER = "catalogues"
@@ -57,7 +58,7 @@ class CatalogueFiles:
     def _read(self, path: str) -> Catalogue | None:
         """Return the catalogue in a file. Returns None if it is of another project, or cannot be used."""
         try:
-            found = json.loads(trust.contents(path, FILE_MAX))
+            found = decode(trust.contents(path, FILE_MAX).decode())
         except (OSError, ValueError, RecursionError, trust.DistrustedError):
             found = None
         if isinstance(found, dict) and found.get("project") != self._project:

@@ -5,7 +5,7 @@ from typing import Any
 
 from .events_and_actions import ExchangeEnded, Headers, Server
 from .messages.catalogue import LIST_KEYS, EraCatalogue
-from .messages.message import Message, encode
+from .messages.message import Message, encode, whole_body
 from .messages.replies import request
 from .outbox import Outbox
 
@@ -48,7 +48,7 @@ class ListReading:
             return
         self._answered = True
         method = self._methods_left[0]
-        body = message.body or _result_of_long_answer(message)
+        body = whole_body(message)
         items = body.get(LIST_KEYS[method]) if not message.is_error and isinstance(body, dict) else None
         if not isinstance(items, list):
             self._next_list()
@@ -80,16 +80,6 @@ class ListReading:
         params = self._params | ({} if self._cursor is None else {"cursor": self._cursor})
         text = request(f"{self._prefix}-l{self._methods_left[0]}", self._methods_left[0], params)
         self._outbox.begin_exchange(self._server, self._headers_of(self._methods_left[0]), text, self)
-
-
-def _result_of_long_answer(message: Message) -> Any:
-    """Return the result of an answer that `parse` has not read.
-
-    A list is read whole, because the catalogue keeps it.
-    """
-    import json
-
-    return json.loads(message.text).get("result")
 
 
 def changed_lists(old: EraCatalogue, lists: dict[str, list[Any]]) -> list[str]:

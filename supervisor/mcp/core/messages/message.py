@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from ..events_and_actions import Id, Text
 from . import scan
@@ -68,6 +68,16 @@ def parse(text: Text) -> Message:
     return _message_from(one_line(text), fields)
 
 
+def whole_body(message: Message) -> Any:
+    """Return the result or the error of an answer, also if it is long. Returns None if it cannot be built."""
+    if len(message.text) <= SMALL_TEXT_MAX:
+        return message.body
+    try:
+        return scan.decode(message.text.decode())["error" if message.is_error else "result"]
+    except (RecursionError, ValueError):
+        return None
+
+
 def one_line(text: Text) -> Text:
     """Return a JSON text on one line. JSON allows raw line breaks between tokens only, so each may become a space."""
     if text.find(b"\n") < 0 and text.find(b"\r") < 0:
@@ -83,14 +93,19 @@ def with_id(message: Message, new: Id) -> Text:
 
 
 def encode(value: object) -> bytes:
-    """Return a value as JSON on one line, without the end of the line."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+    """Return a value as JSON on one line, without the end of the line.
+
+    A surrogate without its other half, which UTF-8 cannot have, stands there as JSON escapes it.
+    """
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode(
+        "utf-8", "backslashreplace"
+    )
 
 
 def _decode_whole(text: Text) -> dict[str, Any]:
     """Return the members of a message."""
     try:
-        found = _DECODE(text.decode())
+        found = scan.decode(text.decode())
     except UnicodeDecodeError:
         raise NotJsonError("not UTF-8") from None
     if isinstance(found, list):
@@ -153,10 +168,3 @@ def _answer_from(text: Text, fields: dict[str, Any], usable_id: Id | None) -> Me
     if usable_id is None and not is_error:
         raise UnusableMessageError(INVALID_REQUEST, "an answer without an id")
     return Message(text, usable_id, None, {}, is_error, fields["error" if is_error else "result"])
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise NotJsonError(f"{name} is not JSON")
-
-
-_DECODE = json.JSONDecoder(parse_constant=_no_constant).decode

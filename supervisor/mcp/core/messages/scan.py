@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 from codecs import utf_8_decode
+from typing import Any, NoReturn
 
 from ..events_and_actions import Text
 
@@ -68,9 +70,29 @@ def check_utf8(text: Text) -> None:
 
 def value_at(text: Text, span: Span) -> object:
     """Return the value at a span that `member_spans` has returned."""
-    found: object = json.loads(bytes(text[span[0] : span[1]]).decode())
-    return found
+    return decode(bytes(text[span[0] : span[1]]).decode())
 
+
+def decode(text: str) -> Any:
+    """Return the value in a JSON text.
+
+    Raises:
+        ValueError: the text is not JSON, or has an integer of too many digits.
+        RecursionError: the text is nested too deeply.
+    """
+    return _DECODE(text)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise NotJsonError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    """Return a number, and the largest one in place of one like 1e999, because JSON has no word for infinity."""
+    return min(max(float(text), -sys.float_info.max), sys.float_info.max)
+
+
+_DECODE = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
 # Translates control characters to 0, and all others to 1.
 _CONTROLS = bytes(byte >= ord(" ") for byte in range(256))
