@@ -308,6 +308,35 @@ def test_a_long_list_that_cannot_be_built_is_asked_for_once() -> None:
     assert talk.methods().count("tools/list") == 1
 
 
+def test_a_long_greeting_of_the_server_is_read() -> None:
+    talk = Talk()
+    talk.ask(0, "initialize", **HELLO)
+    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    capabilities = {"tools": {}, "experimental": {"x": "y" * SMALL_TEXT_MAX}}
+    talk.answer(talk.sent[-1], {**SERVER_SAYS, "capabilities": capabilities}, "session")
+    assert talk.said[0]["result"]["capabilities"] == {**capabilities, "tools": {"listChanged": True}}
+
+
+def test_a_long_discovery_is_read() -> None:
+    talk = Talk()
+    talk.ask(0, "server/discover", _meta={"io.modelcontextprotocol/protocolVersion": "2026-07-28"})
+    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    talk.answer(talk.sent[-1], {"capabilities": {"tools": {}}, "instructions": "y" * SMALL_TEXT_MAX})
+    assert talk.said[0]["result"]["capabilities"] == {"tools": {"listChanged": True}}
+
+
+def test_a_long_refusal_of_the_session_is_told() -> None:
+    talk = Talk()
+    talk.ask(0, "initialize", **HELLO)
+    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    identifier = json.loads(talk.sent[-1].text)["id"]
+    error = {"code": -32602, "message": "unsupported", "data": {"x": "y" * SMALL_TEXT_MAX}}
+    text = json.dumps({"jsonrpc": "2.0", "id": identifier, "error": error}).encode()
+    exchange = talk.sent[-1].exchange
+    talk.feed(ServerSentMessage(exchange, text), ExchangeEnded(exchange, Outcome.COMPLETE, 200))
+    assert talk.said[0]["error"] == error
+
+
 def test_half_a_surrogate_in_an_id_comes_back() -> None:
     talk = Talk()
     talk.feed(ClientSentLine(b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}'))

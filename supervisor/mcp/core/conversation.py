@@ -31,7 +31,7 @@ from .forwarding import Forwarding, Verdict
 from .local_answers import DISCOVER, LocalAnswers, discovery_refusal
 from .messages import replies
 from .messages.catalogue import LIST_KEYS, Catalogue
-from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse
+from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse, whole_body
 from .outbox import Outbox
 from .request_table import RequestTable
 from .server_need import ServerNeed
@@ -227,8 +227,8 @@ class Conversation:
 
     def _store_discovery(self, request: ClientRequest, answer: Message | None) -> None:
         """Keep the answer to `server/discover`. Only a success means that the server speaks the modern era."""
-        if answer is not None and not answer.is_error and isinstance(answer.body, dict):
-            self._local.store_modern_hello(answer.body)
+        if answer is not None and not answer.is_error and isinstance(hello := whole_body(answer), dict):
+            self._local.store_modern_hello(hello)
         else:
             self._local.store_modern_refusal()
         # From now on the request can be answered from the catalogue.

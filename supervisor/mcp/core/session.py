@@ -7,7 +7,7 @@ from typing import Any
 from .events_and_actions import ExchangeEnded, Headers, Outcome, Problem, Server, Text
 from .messages import headers
 from .messages.catalogue import EraCatalogue
-from .messages.message import INTERNAL_ERROR, Message, UnusableMessageError, parse
+from .messages.message import INTERNAL_ERROR, Message, UnusableMessageError, parse, whole_body
 from .messages.replies import notification, request
 from .outbox import IgnoringHandler, Outbox
 from .relay import Relay
@@ -77,9 +77,9 @@ class LegacySession:
         if self._answered:
             return
         self._answered = True
-        result = message.body
+        result = whole_body(message)
         if message.is_error:
-            self.refusal = result
+            self.refusal = result or {}
             return
         if not isinstance(result, dict):
             self.refusal = {"code": INTERNAL_ERROR, "message": "an unusable initialize answer"}
