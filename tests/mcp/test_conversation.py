@@ -341,3 +341,10 @@ def test_half_a_surrogate_in_an_id_comes_back() -> None:
     talk = Talk()
     talk.feed(ClientSentLine(b'{"jsonrpc":"2.0","id":"\\ud800","method":"ping"}'))
     assert talk.said == [{"jsonrpc": "2.0", "id": "\ud800", "result": {}}]
+
+
+def test_a_version_that_no_header_can_carry_is_encoded() -> None:
+    talk = Talk()
+    talk.ask(1, "tools/call", name="a", _meta={"io.modelcontextprotocol/protocolVersion": "1\r\nX: \u00e9"})
+    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    assert dict(talk.sent[-1].headers)["MCP-Protocol-Version"] == header_value("1\r\nX: \u00e9")

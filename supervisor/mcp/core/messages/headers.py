@@ -26,7 +26,7 @@ def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
 
     `tool` is the called tool as the server lists it, or an empty mapping.
     """
-    found = [ACCEPT, CONTENT, (VERSION, str(message.meta.get(META_VERSION, "")))]
+    found = [ACCEPT, CONTENT, (VERSION, header_value(str(message.meta.get(META_VERSION, ""))))]
     found.append(("Mcp-Method", header_value(message.method or "")))
     name = message.params.get(_NAME_PARAM.get(message.method or "", ""))
     if isinstance(name, str):
@@ -42,7 +42,7 @@ def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
 
 def modern_list(method: str, meta: Mapping[str, Any]) -> Headers:
     """Return the headers of a stateless request for a list."""
-    return (ACCEPT, CONTENT, (VERSION, str(meta.get(META_VERSION, ""))), ("Mcp-Method", method))
+    return (ACCEPT, CONTENT, (VERSION, header_value(str(meta.get(META_VERSION, "")))), ("Mcp-Method", method))
 
 
 def parameter_headers(schema: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
