@@ -46,6 +46,6 @@ def read_bearer(record: Mapping[str, Any] | None) -> str | None:
     with contextlib.suppress(OSError, ValueError, RecursionError, trust.DistrustedError):
         found = json.loads(trust.contents(record["file"], RECORD_MAX))
         value = found.get(record["key"]) if isinstance(found, dict) else None
-        if isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value:
+        if isinstance(value, str) and value and value.isascii() and value.isprintable() and " " not in value:
             return value
     return None

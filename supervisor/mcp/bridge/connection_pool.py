@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import time
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers, Outcome
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 REUSE_S = 2.0
 """How long an idle connection may be used again. Servers close it after 5 s (uvicorn), and a request that meets the
 close may or may not have been received."""
+
+CONNECTIONS_MAX = 128
+"""Exchanges that run at once. Further ones wait: `select` takes no more than 1024 files, on Windows 512 sockets, and
+programs that macOS starts may open 256."""
 
 END_SESSION_S = 0.03
 """How long the end of this process waits for a connection to the server."""
@@ -38,39 +43,72 @@ class ConnectionPool:
         self._addresses: dict[int, Address] = {}
         self._idle: dict[tuple[str, int], list[_Idle]] = {}
         self._running: dict[int, ServerConnection] = {}
+        self._waiting: deque[BeginExchange] = deque()
+        """Exchanges that begin when others have ended."""
 
     def set_address(self, number: int, address: "Address") -> None:
         """Set where the server of this number listens, and its bearer. Called before `ServerReady`."""
         self._addresses[number] = address
 
     def begin_exchange(self, action: BeginExchange) -> None:
-        """Begin an exchange, on an idle connection if there is one. `ExchangeEnded` follows."""
-        # Not imported before the first exchange, because the client waits for its first answer.
-        from .server_connection import Request, ServerConnection
-
-        address = self._addresses[action.server]
-        place = (address.host, address.port)
-        connection = self._take_idle(place)
-        if connection is None:
-            connection = ServerConnection(self._loop, address, self._emit, lambda free: self._on_released(free, place))
-        self._running[action.exchange] = connection
-        try:
-            connection.begin(Request(action.exchange, action.method, action.headers, action.text), address)
-        except Exception:  # noqa: BLE001 (h11 refuses headers that HTTP cannot carry)
-            connection.close()
-            self._loop.post(lambda: self._emit(ExchangeEnded(action.exchange, Outcome.INVALID)))
+        """Begin an exchange, or let it wait while `CONNECTIONS_MAX` others run. `ExchangeEnded` follows."""
+        if len(self._running) < CONNECTIONS_MAX:
+            self._connect(action)
+        else:
+            self._waiting.append(action)
 
     def abort_exchange(self, exchange: int) -> None:
         """Close the connection of an exchange. No event follows."""
         connection = self._running.get(exchange)
         if connection is not None:
             connection.close()
+        else:
+            self._remove_waiting(exchange)
 
     def fail_exchange(self, exchange: int) -> None:
         """Close the connection of an exchange. `ExchangeEnded` follows, and says whether the request was sent."""
         connection = self._running.get(exchange)
         if connection is not None:
             self._loop.post(connection.fail)
+        elif self._remove_waiting(exchange):
+            self._post_end(exchange, Outcome.NOT_SENT)
+
+    def _connect(self, action: BeginExchange) -> None:
+        """Begin an exchange, on an idle connection if there is one."""
+        # Not imported before the first exchange, because the client waits for its first answer.
+        from .server_connection import UNSENDABLE, Request, ServerConnection
+
+        address = self._addresses[action.server]
+        place = (address.host, address.port)
+        connection = self._take_idle(place)
+        if connection is None:
+            try:
+                connection = ServerConnection(self._loop, address, self._emit, lambda it: self._on_released(it, place))
+            except OSError:
+                # This process may open no more files.
+                self._post_end(action.exchange, Outcome.NOT_SENT)
+                return
+        self._running[action.exchange] = connection
+        try:
+            connection.begin(Request(action.exchange, action.method, action.headers, action.text), address)
+        except UNSENDABLE:
+            connection.close()
+            self._post_end(action.exchange, Outcome.INVALID)
+
+    def _connect_waiting(self) -> None:
+        """Begin exchanges that have waited."""
+        while self._waiting and len(self._running) < CONNECTIONS_MAX:
+            self._connect(self._waiting.popleft())
+
+    def _remove_waiting(self, exchange: int) -> bool:
+        """Remove an exchange that waits. Returns whether it did."""
+        found = [action for action in self._waiting if action.exchange == exchange]
+        for action in found:
+            self._waiting.remove(action)
+        return bool(found)
+
+    def _post_end(self, exchange: int, outcome: Outcome) -> None:
+        self._loop.post(lambda: self._emit(ExchangeEnded(exchange, outcome)))
 
     def end_session(self, number: int, headers: Headers) -> None:
         """Tell a server that a session has ended, and do not wait for the answer. Servers keep few sessions."""
@@ -113,3 +151,5 @@ class ConnectionPool:
             kept.append(_Idle(connection, time.monotonic()))
         if kept:
             self._idle[place] = kept
+        if self._waiting:
+            self._loop.post(self._connect_waiting)

@@ -22,6 +22,9 @@ REFUSAL_MAX = 64 * 1024
 
 _CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
+UNSENDABLE = (h11.LocalProtocolError, UnicodeEncodeError)
+"""What `ServerConnection.begin` raises for headers that HTTP cannot carry."""
+
 
 class Request(NamedTuple):
     """The request of an exchange."""
@@ -72,7 +75,7 @@ class ServerConnection:
         return False
 
     def begin(self, request: Request, address: Address) -> None:
-        """Send a request. Nothing is emitted before this returns."""
+        """Send a request. Nothing is emitted before this returns. Nothing is sent if one of `UNSENDABLE` is raised."""
         self._exchange = request.exchange
         self._response = None
         headers = [("Host", f"{address.host}:{address.port}"), *request.headers]
