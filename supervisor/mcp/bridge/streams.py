@@ -1,5 +1,6 @@
 """The standard streams of the bridge. Nothing but messages is ever written to the one that the client reads."""
 
+import functools
 import os
 import queue
 import select
@@ -56,7 +57,7 @@ class Input:
     def _read_in_thread(self) -> None:
         while True:
             data = self._read()
-            self._loop.post(lambda data=data: self._on_data(data))  # type: ignore[misc]
+            self._loop.post(functools.partial(self._on_data, data))
             if not data:
                 return
 
@@ -116,6 +117,15 @@ class Output:
         rest = memoryview(text)
         try:
             while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+                rest = rest[self._write_some(rest) :]
         except OSError:
             self._on_broken()
+
+    def _write_some(self, data: memoryview) -> int:
+        """Write at least one byte, and return how many were written."""
+        while True:
+            try:
+                return os.write(self._descriptor, data)
+            except BlockingIOError:
+                # The client has handed over a stream that does not block. That it is full is no end.
+                select.select([], [self._descriptor], [])
