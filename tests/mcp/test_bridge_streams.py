@@ -72,3 +72,50 @@ def test_a_full_stream_that_does_not_block_is_no_end(tmp_path: Path) -> None:
         finally:
             bridge.kill()
             bridge.wait()
+
+
+def test_a_defect_neither_ends_the_bridge_nor_keeps_it_busy(tmp_path: Path) -> None:
+    bridge = subprocess.Popen(
+        [sys.executable, "-P", "-c", DEFECTIVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+    )
+    try:
+        assert bridge.stdin is not None
+        assert bridge.stdout is not None
+        assert bridge.stderr is not None
+        bridge.stdin.write(PING)
+        bridge.stdin.flush()
+        assert json.loads(bridge.stdout.readline()) == {"jsonrpc": "2.0", "id": 1, "result": {}}
+        time.sleep(1.5)
+        out, said = bridge.communicate(PING, timeout=10)
+        assert json.loads(out)["result"] == {}
+        assert 1 <= said.count(b"ValueError: a defect") <= 5
+        assert bridge.returncode == 0
+    finally:
+        bridge.kill()
+        bridge.wait()
+
+
+def test_a_closed_error_stream_ends_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    bridge = subprocess.Popen(
+        [sys.executable, "-P", "-c", DEFECTIVE],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=writer,
+        env=environment(tmp_path),
+        cwd=tmp_path,
+    )
+    os.close(writer)
+    try:
+        out, _ = bridge.communicate(PING, timeout=10)
+        assert json.loads(out)["result"] == {}
+        assert bridge.returncode == 0
+    finally:
+        bridge.kill()
+        bridge.wait()

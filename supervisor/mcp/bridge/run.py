@@ -1,10 +1,11 @@
 """The MCP bridge: an MCP server on the standard streams, for as long as its client lives."""
 
+import contextlib
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ...native.startup.parent_watch import when_parent_ends
@@ -30,6 +31,9 @@ from .streams import Input, Output, redirect_stdout
 if TYPE_CHECKING:
     from ...native.facts import Folders
     from .address import Address
+
+DEFECT_PAUSE_S = 1.0
+"""How long deadlines wait after a defect. The deadline that has met it may be due again at once."""
 
 
 def serve(kind: str | None, project: str | None, folders: "Folders", start_service: Callable[["Folders"], bool]) -> int:
@@ -66,11 +70,15 @@ class McpBridge:
         prefix = f"godot-supervisor-{os.urandom(6).hex()}"
         self._conversation = Conversation(kind or DEFAULT_KIND, prefix, self._catalogues.newest(), time.monotonic())
         self._is_following = False
+        self._no_deadline_before = 0.0
 
     def run(self) -> None:
         """Read the input and run the loop. Does not return: the end of the input ends the process."""
         Input(self._loop, sys.stdin.fileno(), self._on_client_event, self.exit_process)
-        self._loop.run(lambda: self._conversation.deadline, lambda: self._handle(DeadlineReached()))
+        self._loop.run(
+            lambda: max(self._conversation.deadline, self._no_deadline_before),
+            lambda: self._handle(DeadlineReached()),
+        )
 
     def exit_process(self) -> None:
         """End this process at once, with exit code 0. There is nothing to undo: the daemon notices the end.
@@ -94,13 +102,23 @@ class McpBridge:
         self._loop.post(lambda: self._connections.set_address(number, address))
 
     def _handle(self, event: Event) -> None:
-        try:
+        with self._surviving_defects():
             for action in self._conversation.receive(event, time.monotonic()):
-                self._perform(action)
+                # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
+                with self._surviving_defects():
+                    self._perform(action)
+
+    @contextlib.contextmanager
+    def _surviving_defects(self) -> Iterator[None]:
+        try:
+            yield
         except Exception:  # noqa: BLE001 (most clients never start a bridge again, so a defect must not end it)
             import traceback
 
-            traceback.print_exc()
+            self._no_deadline_before = time.monotonic() + DEFECT_PAUSE_S
+            # Clients may have closed their end of the stream.
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
 
     def _perform(self, action: Action) -> None:
         match action:
