@@ -348,3 +348,17 @@ def test_a_version_that_no_header_can_carry_is_encoded() -> None:
     talk.ask(1, "tools/call", name="a", _meta={"io.modelcontextprotocol/protocolVersion": "1\r\nX: \u00e9"})
     talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
     assert dict(talk.sent[-1].headers)["MCP-Protocol-Version"] == header_value("1\r\nX: \u00e9")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "SERVER_REFUSED"), (500, "OUTCOME_UNKNOWN"), (503, "OUTCOME_UNKNOWN")]
+)
+def test_a_server_that_failed_may_have_executed_the_call(status: int, code: str) -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    talk.open_session()
+    talk.feed(refused(status)(call_of(talk, "tools/call")))
+    error = talk.said[-1]["result"]["structuredContent"]["error"]
+    assert error["code"] == code
+    assert str(status) in error["message"]

@@ -12,6 +12,9 @@ SENDS_MAX = 8
 """How often a request is sent at most, while servers provably do not receive or accept it."""
 
 UNKNOWN_SESSION, UNAUTHORIZED, UNAVAILABLE = 404, 401, 503
+SERVER_FAILED = 500
+"""This status and those above it say that the server has failed."""
+
 PAUSE_MAX_S = 10.0
 HEADER_MISMATCH = -32020
 LISTS_PAUSE_S = 0.2
@@ -88,19 +91,25 @@ class Forwarding:
         return Verdict(problem=self._unanswered_problem(end))
 
     def _judge_refusal(self, end: ExchangeEnded) -> Verdict:
-        """Judge a status other than 2xx, which says that the request was not executed."""
+        """Judge a status other than 2xx. Up to 499 it says that the request was not executed."""
         if end.status == UNKNOWN_SESSION:
             return self._send_again(Verdict(drop_session=True))
         if end.status == UNAUTHORIZED:
             return self._send_again(Verdict(leave_server=True))
         if end.status == UNAVAILABLE and end.retry_after_s is not None:
             return self._send_again(Verdict(pause_s=min(max(end.retry_after_s, 0.05), PAUSE_MAX_S)))
-        answer = self._error_answer_in(end)
+        return self._judge_body(end, self._error_answer_in(end))
+
+    def _judge_body(self, end: ExchangeEnded, answer: Message | None) -> Verdict:
+        """Judge a refusal whose status does not say what to do. `answer` is the JSON-RPC error in it, or None."""
         if answer is not None and answer.body.get("code") == HEADER_MISMATCH and self._request.times_sent == 1:
             # The tool has another schema than the one that the headers were made from.
             return Verdict(read_lists_again=True, pause_s=LISTS_PAUSE_S)
         if answer is not None:
             return Verdict(answer)
+        if end.status >= SERVER_FAILED and self._request.method == TOOL_CALL:
+            # The server may have failed after the execution.
+            return Verdict(problem=self._unanswered_problem(end))
         refused = Problem("SERVER_REFUSED", f"the server answered with HTTP status {end.status}", fault="server")
         return Verdict(problem=refused)
 
@@ -135,6 +144,8 @@ class Forwarding:
         """Return the problem of a request that a server may have executed."""
         if end.outcome is Outcome.LOST:
             known = "the server ended, or closed the connection, before it answered"
+        elif end.outcome is Outcome.REFUSED:
+            known = f"the server answered with HTTP status {end.status}"
         else:
             known = "the server did not send a usable answer"
         if self._request.method != TOOL_CALL:

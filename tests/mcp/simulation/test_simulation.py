@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.mcp.core import client_request, forwarding, relay, session
+from supervisor.mcp.core import client_request, forwarding, relay, server_side, session
 from supervisor.mcp.core.conversation import Conversation
 from supervisor.mcp.core.events_and_actions import ExchangeEnded, Outcome
 from supervisor.mcp.core.messages.message import Message
@@ -104,6 +104,14 @@ def answers_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Conversation, "forwarding_ended", twice)
 
 
+def calls_a_failure_a_refusal(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(forwarding, "SERVER_FAILED", 9999)
+
+
+def forgets_the_log_level(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(server_side.ServerSide, "remember_setting", lambda *_: None)
+
+
 BROKEN = [
     repeats_what_may_have_happened,
     answers_after_a_cancellation,
@@ -114,6 +122,8 @@ BROKEN = [
     waits_for_ever,
     believes_any_answer,
     answers_twice,
+    calls_a_failure_a_refusal,
+    forgets_the_log_level,
 ]
 
 

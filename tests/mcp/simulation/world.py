@@ -207,7 +207,7 @@ class World:
         elif exchange.received:
             self.continue_exchange(exchange, chance)
         elif chance < 0.06:
-            self.refuse_exchange(exchange, self.random.choice([401, 503, 500]))
+            self.refuse_exchange(exchange, self.random.choice([401, 503, 500, 400]))
         else:
             self.receive_request(exchange)
 
@@ -216,6 +216,7 @@ class World:
         asked = self.request_in(exchange)
         if asked is not None:
             asked.statuses.add(status)
+            asked.uncertain = asked.uncertain or status == 500
         retry = 0.2 if status == 503 else None
         self.feed(ExchangeEnded(exchange.number, Outcome.REFUSED, status, b"no", retry))
 
@@ -303,6 +304,8 @@ class World:
             session["confirmed"] = True
         elif not session["confirmed"]:
             raise PromiseBrokenError(f"{method} before the session was confirmed")
+        if method == "logging/setLevel":
+            session["level"] = message["params"]["level"]
         if method is None and server.asked.get(message["id"]) != name:
             raise PromiseBrokenError("an answer reached a session that has not asked")
 
@@ -372,7 +375,7 @@ class World:
         code = result.get("structuredContent", {}).get("error", {}).get("code")
         if code == "OUTCOME_UNKNOWN" and not asked.uncertain:
             raise PromiseBrokenError("an outcome is called unknown that is known")
-        if code == "SERVER_REFUSED" and 500 not in asked.statuses:
+        if code == "SERVER_REFUSED" and 400 not in asked.statuses:
             raise PromiseBrokenError("a call is refused that could be sent again")
         if code not in (None, "OUTCOME_UNKNOWN") and asked.tool == "write" and asked.executed:
             raise PromiseBrokenError(f"a call that was executed is answered with {code}")
@@ -414,8 +417,24 @@ class World:
         self.random.choice(moves)()
 
     def settle(self) -> None:
-        """Let everything come to an end, in a world without further faults."""
+        """Let everything come to an end, in a world without further faults, and then once more at another server."""
         self.is_settling = True
+        self.answer_everything()
+        self.kill_server()
+        self.call()
+        self.answer_everything()
+        self.check_level()
+
+    def check_level(self) -> None:
+        """Check that the session at the last server has the log level that the client has set."""
+        while exchanges := [each for each in self.exchanges.values() if each.action.method != "GET"]:
+            self.receive_request(exchanges[0]) if not exchanges[0].received else self.continue_exchange(exchanges[0], 1)
+        levels = [session["level"] for session in self.server_processes[-1].sessions.values()]
+        if not self.modern and levels != [self.level]:
+            raise PromiseBrokenError(f"the level is {self.level}, and that of the sessions is {levels}")
+
+    def answer_everything(self) -> None:
+        """Do what is possible until each request is answered or cancelled."""
         for _ in range(3000):
             self.report_end()
             self.answer_ensure()
@@ -423,7 +442,7 @@ class World:
             waiting = [each for each in self.asked.values() if each.answer is None and not each.cancelled]
             if not waiting:
                 return
-            if not [each for each in self.exchanges.values() if each.action.method != "GET"]:
+            if not self.open_ensure_calls and not any(each.action.method != "GET" for each in self.exchanges.values()):
                 self.now = max(self.now, min(self.core.deadline, self.now + 60))
                 self.feed(DeadlineReached())
         raise PromiseBrokenError(f"never answered: {[(each.id, each.method) for each in waiting]}")
