@@ -22,6 +22,7 @@ from .address import Address, address_of
 
 if TYPE_CHECKING:
     from ...client.client import Client
+    from ...client.stream import Stream
     from ...native.facts import Folders
 
 RECONNECT_PAUSES_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
@@ -115,6 +116,10 @@ class DaemonLink:
                 self._check_not_stopped(client)
                 owner = {"pid": os.getpid()} | ({} if self._project is None else {"project": self._project})
                 row = client.call("server.ensure", {"kind": self.kind, "owner": owner}, on_progress=self._on_progress)
+            self._server_id = row["id"]
+            self._editor_id = next((each["editor"] for each in row["owners"] if each["pid"] == os.getpid()), None)
+            if self._report(row):
+                self._post(EnsureSucceeded())
         except SupervisorError as problem:
             self._post(EnsureFailed(problem_from(problem)))
             return
@@ -124,10 +129,6 @@ class DaemonLink:
         except Exception as defect:  # noqa: BLE001 (the requests that wait must be answered)
             self._post(EnsureFailed(Problem("INTERNAL", f"{type(defect).__name__}: {defect}", fault="daemon")))
             return
-        self._server_id = row["id"]
-        self._editor_id = next((each["editor"] for each in row["owners"] if each["pid"] == os.getpid()), None)
-        self._report(row)
-        self._post(EnsureSucceeded())
         self.follow()
 
     def _on_progress(self, said: Json) -> None:
@@ -171,7 +172,14 @@ class DaemonLink:
     # --- following ---
 
     def _follow(self) -> None:
-        """Follow the events of the daemon, and of the one after it, until no daemon is found."""
+        try:
+            self._follow_daemons()
+        finally:
+            with self._lock:
+                self._is_following = False
+
+    def _follow_daemons(self) -> None:
+        """Follow the events of the daemon, and of the one after it, until no daemon lets this process follow it."""
         from ...client import discovery
         from ...errors import SupervisorError
 
@@ -180,8 +188,9 @@ class DaemonLink:
             try:
                 with discovery.connect(self._folders) as client:
                     self._choose_kind(client)
+                    stream = client.stream("events.subscribe")
                     attempts = 0
-                    self._listen_once(client)
+                    self._listen(client, stream)
             except (SupervisorError, OSError, KeyError):
                 # The next round connects again, or gives up.
                 pass
@@ -189,16 +198,13 @@ class DaemonLink:
             attempts += 1
             if not self._has_reported_server():
                 break
-        with self._lock:
-            self._is_following = False
 
     def _has_reported_server(self) -> bool:
         """Return whether a server was reported, and not its end. Its end and its successor have to be reported too."""
         return self._reported is not None
 
-    def _listen_once(self, client: "Client") -> None:
+    def _listen(self, client: "Client", stream: "Stream") -> None:
         """Report servers for as long as the subscription lasts."""
-        stream = client.stream("events.subscribe")
         self._report_changes(stream.answer["snapshot"]["servers"])
         for method, notice in stream.listen():
             if method != "event":
@@ -231,8 +237,8 @@ class DaemonLink:
         """Return whether a row is about a server of this kind, for this project or for all projects."""
         return row["kind"] == (self.kind or DEFAULT_KIND) and row["project"] in (None, self._project)
 
-    def _report(self, row: Json) -> None:
-        """Report a server that is ready, and its address.
+    def _report(self, row: Json) -> bool:
+        """Report a server that is ready, and its address. Returns whether it has one.
 
         A server without a usable URL is reported as `EnsureFailed`.
         """
@@ -240,13 +246,14 @@ class DaemonLink:
         if address is None:
             text = f"{row['id']} has no URL, so nothing can be sent to it"
             self._post(EnsureFailed(Problem("SERVER_HAS_NO_URL", text, "kinds.NAME.url in config.toml")))
-            return
+            return False
         key = _server_key(row)
         with self._lock:
             number = self._numbers.setdefault(key, len(self._numbers) + 1)
         self._reported = key
         self._on_address(number, address)
         self._post(ServerReady(Server(number, row["version"], row["id"])))
+        return True
 
 
 class _MustNotStartError(Exception):

@@ -1,0 +1,110 @@
+"""The bridge's link to the daemon, with a daemon that says what a test wants."""
+
+import os
+import threading
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from supervisor.client import autostart, discovery
+from supervisor.errors import TimedOut
+from supervisor.mcp.bridge import daemon_link
+from supervisor.mcp.bridge.daemon_link import DaemonLink
+from supervisor.mcp.core.events_and_actions import EnsureFailed, EnsureSucceeded, Event, ServerReady
+from supervisor.native.facts import folders
+from tests.e2e.home import eventually
+
+ROW = {
+    "id": "small",
+    "kind": "small",
+    "project": None,
+    "state": "ready",
+    "url": "http://127.0.0.1:1/mcp",
+    "version": "1",
+    "process": {"pid": 1, "started_at": 1},
+    "owners": [{"pid": os.getpid(), "editor": "e"}],
+}
+
+
+class Daemon:
+    """A client of a daemon with one server. `subscribe` answers `events.subscribe`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+        self.row = {**ROW, **changes}
+        self.subscriptions = 0
+        self.subscribe: Callable[[], Any] = self.end_at_once
+        self.posted: list[Event] = []
+        monkeypatch.setattr(autostart, "ensure_daemon", lambda *_, **__: self)
+        monkeypatch.setattr(discovery, "connect", lambda *_: self)
+        monkeypatch.setattr(daemon_link, "RECONNECT_PAUSES_S", (0.01, 0.01, 0.01))
+        self.link = DaemonLink(
+            folders(),
+            "small",
+            None,
+            post=self.posted.append,
+            on_address=lambda *_: None,
+            start_service=lambda _: False,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stay as it is."""
+
+    def call(self, method: str, *_: object, **__: object) -> Any:
+        return self.row if method == "server.ensure" else {"servers": []}
+
+    def stream(self, _method: object) -> Any:
+        self.subscriptions += 1
+        return self.subscribe()
+
+    def end_at_once(self) -> Any:
+        return SimpleNamespace(answer={"snapshot": {"servers": [self.row]}}, listen=lambda: iter(()))
+
+    def ensure_server(self) -> None:
+        before = threading.enumerate()
+        self.link.ensure_server()
+        eventually(lambda: set(threading.enumerate()) <= set(before), "the threads have ended", 5)
+
+
+def refuse() -> Any:
+    raise TimedOut("no")
+
+
+def fail() -> Any:
+    raise ValueError("a defect")
+
+
+def test_a_server_without_a_url_is_a_failure_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch, url="http://example.org/mcp")
+    daemon.subscribe = refuse
+    daemon.ensure_server()
+    assert [type(event) for event in daemon.posted] == [EnsureFailed]
+
+
+def test_an_answer_of_another_shape_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch, owners=None)
+    daemon.ensure_server()
+    [event] = daemon.posted
+    assert isinstance(event, EnsureFailed)
+    assert event.problem.code == "INTERNAL"
+
+
+def test_a_daemon_that_refuses_to_be_followed_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.subscribe = refuse
+    daemon.ensure_server()
+    assert [type(event) for event in daemon.posted] == [ServerReady, EnsureSucceeded]
+    assert daemon.subscriptions == 3
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_daemon_is_followed_again_after_a_defect(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.subscribe = fail
+    daemon.ensure_server()
+    daemon.ensure_server()
+    assert daemon.subscriptions == 2
