@@ -12,7 +12,7 @@ from tests.windows.conftest import MakeHome
 from tests.windows.home import WindowsHome, end
 
 # Literal strings: the paths have backslashes.
-SMALL_TEXT_MAX = """
+SMALL = """
 [daemon]
 discover = "off"
 
@@ -33,7 +33,7 @@ ready_timeout_s = 30
 @pytest.fixture
 def small(make_home: MakeHome) -> WindowsHome:
     """A home for the small MCP server."""
-    return make_home(SMALL_TEXT_MAX.format(python=sys.executable, server=SERVERS / "mcp_server.py", http=reach(0)))
+    return make_home(SMALL.format(python=sys.executable, server=SERVERS / "mcp_server.py", http=reach(0)))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How an AI client is told of a server: the command for Claude Code, and the JSON that other clients read."""
+"""What a user enters to add a server to an AI client: a command for Claude Code, JSON for the other clients."""
 
 import re
 from typing import Any

@@ -362,7 +362,7 @@ class World:
             return
         asked = self.asked.get(identifier)
         if asked is None:
-            raise PromiseBrokenError(f"an answer to {identifier}, which nobody has asked")
+            raise PromiseBrokenError(f"an answer to {identifier}, which the client has not asked")
         if asked.answer is not None or asked.cancelled:
             raise PromiseBrokenError(f"a second answer to {identifier}, or one after its cancellation")
         asked.answer = message
