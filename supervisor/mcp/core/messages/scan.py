@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from codecs import utf_8_decode
 from typing import Any, NoReturn
 
@@ -13,6 +12,8 @@ Span = tuple[int, int]
 
 DEPTH_MAX = 500
 PIECE = 65536
+
+LARGEST_FLOAT = float.fromhex("0x1.fffffffffffffp+1023")
 
 # Compiled at the first use, because most texts are short, and compiling takes milliseconds.
 _TOKEN = (
@@ -89,7 +90,7 @@ def _no_constant(name: str) -> NoReturn:
 
 def _finite(text: str) -> float:
     """Return a number, and the largest one in place of one like 1e999, because JSON has no word for infinity."""
-    return min(max(float(text), -sys.float_info.max), sys.float_info.max)
+    return min(max(float(text), -LARGEST_FLOAT), LARGEST_FLOAT)
 
 
 _DECODE = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
