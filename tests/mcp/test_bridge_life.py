@@ -162,7 +162,7 @@ def test_ids_of_every_type_come_back(small: SmallHome, connect: Connect) -> None
         assert word_of(client.answer(call)["result"]) == "x"
 
 
-def test_what_nobody_asked_for_is_ignored(without_daemon: BridgeClient) -> None:
+def test_unasked_answers_and_cancellations_are_ignored(without_daemon: BridgeClient) -> None:
     without_daemon.send({"id": 77, "result": {}})
     without_daemon.send({"id": None, "error": {"code": 1, "message": "x"}})
     without_daemon.send({"method": "notifications/cancelled", "params": {"requestId": 99}})

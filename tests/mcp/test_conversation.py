@@ -325,7 +325,7 @@ def test_a_long_discovery_is_read() -> None:
     assert talk.said[0]["result"]["capabilities"] == {"tools": {"listChanged": True}}
 
 
-def test_a_long_refusal_of_the_session_is_told() -> None:
+def test_a_long_refusal_of_the_session_reaches_the_client() -> None:
     talk = Talk()
     talk.ask(0, "initialize", **HELLO)
     talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
