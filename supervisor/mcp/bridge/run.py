@@ -85,11 +85,14 @@ class McpBridge:
 
         May be called in any thread.
         """
-        session_to_end = self._conversation.session_to_end()
-        if session_to_end is not None:
-            server, headers = session_to_end
-            self._connections.end_session(server.number, headers)
-        os._exit(0)
+        try:
+            session_to_end = self._conversation.session_to_end()
+            if session_to_end is not None:
+                server, headers = session_to_end
+                self._connections.end_session(server.number, headers)
+        finally:
+            # Another thread may be in the middle of a change of what was read here.
+            os._exit(0)
 
     def _on_client_event(self, event: Event) -> None:
         self._handle(event)
