@@ -13,11 +13,14 @@ from ..core.conversation import Conversation
 from ..core.events_and_actions import (
     AbortExchange,
     Action,
+    BeginCall,
     BeginExchange,
     DeadlineReached,
+    EndCall,
     EnsureServer,
     Event,
     FailExchange,
+    IntroduceClient,
     ReleaseServer,
     SendToClient,
     WriteCatalogue,
@@ -139,3 +142,6 @@ class McpBridge:
                 self._daemon.release_server()
             case WriteCatalogue(version, content):
                 self._catalogues.write(version, content)
+            case IntroduceClient() | BeginCall() | EndCall():
+                # The daemon is not told yet.
+                pass

@@ -1,5 +1,6 @@
 """What goes into a conversation (events) and comes out of it (actions), and the values in them."""
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -23,17 +24,39 @@ class Problem(NamedTuple):
     retryable: bool = False
     fault: str = "environment"
     retry_after_ms: int | None = None
+    data: Mapping[str, Any] | None = None
+    """More about the problem, for programs: what the error of the daemon has in its `data`."""
+
+
+class Pin(NamedTuple):
+    """How a call names the editor that it is for: the `[pin]` of the kind (docs/configuration.md).
+
+    `argument` is the argument of tools that names the session of an editor. The server lists its sessions as the
+    structured result of `tool` called with `arguments`, or as the text of `resource`: under the key `sessions`, each
+    with an id, the path of the project and the process of the editor under the other keys.
+    """
+
+    argument: str
+    tool: str | None = None
+    arguments: Mapping[str, Any] = {}
+    resource: str | None = None
+    sessions: str = "sessions"
+    id: str = "session_id"
+    project: str = "project_path"
+    pid: str | None = None
 
 
 class Server(NamedTuple):
     """A server that is ready. Each process of it and each of its addresses has a `number` of its own, from 1 on.
 
-    `name` is the id of the server in the daemon.
+    `name` is the id of the server in the daemon. `gate` is that of its kind: "off", "serialize" or "reject".
     """
 
     number: int
     version: str | None = None
     name: str = ""
+    gate: str = "off"
+    pin: Pin | None = None
 
 
 class Outcome(Enum):
@@ -124,6 +147,26 @@ class ExchangeEnded(NamedTuple):
     retry_after_s: float | None = None
 
 
+class EditorsChanged(NamedTuple):
+    """The daemon says that an editor has come or gone, so the sessions of editors may be others."""
+
+
+class CallAdmitted(NamedTuple):
+    """The daemon has admitted the call that `BeginCall` has asked for."""
+
+    call: int
+
+
+class CallRefused(NamedTuple):
+    """The daemon has not admitted the call, or could not be asked, for the reason in `problem`.
+
+    The call needs no `EndCall` any more.
+    """
+
+    call: int
+    problem: Problem
+
+
 class DeadlineReached(NamedTuple):
     """The time that `Conversation.deadline` has named has come."""
 
@@ -139,6 +182,9 @@ Event = (
     | EnsureProgress
     | ServerSentMessage
     | ExchangeEnded
+    | EditorsChanged
+    | CallAdmitted
+    | CallRefused
     | DeadlineReached
 )
 
@@ -192,4 +238,46 @@ class WriteCatalogue(NamedTuple):
     content: dict[str, Any]
 
 
-Action = SendToClient | BeginExchange | AbortExchange | FailExchange | EnsureServer | ReleaseServer | WriteCatalogue
+class IntroduceClient(NamedTuple):
+    """Tell the daemon who the client is: the `clientInfo` that it gives of itself. No event follows."""
+
+    name: str
+    version: str
+
+
+class BeginCall(NamedTuple):
+    """A call of a tool begins. Each call has a number of its own, and is sent to the server of this number.
+
+    `needs_admission`: ask the daemon to admit the call (`call.begin`); `CallAdmitted` or `CallRefused` follows.
+    Otherwise the call is sent at once, no event follows, and the daemon is told of the call when there is time.
+    `editor_pid` is the process of the editor that the call is for. None if it is not known.
+    """
+
+    call: int
+    server: int
+    tool: str
+    editor_pid: int | None = None
+    needs_admission: bool = False
+
+
+class EndCall(NamedTuple):
+    """A call that has begun is over, or is not wanted any more although it was not admitted yet. No event follows.
+
+    Follows each `BeginCall` exactly once, unless `CallRefused` came before.
+    """
+
+    call: int
+
+
+Action = (
+    SendToClient
+    | BeginExchange
+    | AbortExchange
+    | FailExchange
+    | EnsureServer
+    | ReleaseServer
+    | WriteCatalogue
+    | IntroduceClient
+    | BeginCall
+    | EndCall
+)
