@@ -184,6 +184,7 @@ class Views:
             by_client=record.started_by_bridge,
             bridges=tuple(map(bridge_info, record.bridges)),
             bearer=None if bearer is None else BearerRecord(*bearer),
+            gate=self._context.kind_of(record).gate,
             recipe_changes=tuple(
                 RecipeChange(change.part, change.detail) for change in recipe_changes(self._context, record)
             ),

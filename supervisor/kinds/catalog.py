@@ -134,6 +134,7 @@ class _Recipe(Table):
             identify=identify_of(self, self.ports, self.secrets),
             ready=ready_of(self, self.ports),
             stdin=self.choice("stdin", ("closed", "open"), "closed"),
+            gate=self.choice("gate", ("off", "serialize", "reject"), "off"),
             sessions=sessions_of(self, self.ports),
             url=self._template("url"),
             connect=self._argv("connect"),

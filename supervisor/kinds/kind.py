@@ -141,6 +141,8 @@ class Kind:
     `connect_versions` is the range of server versions that have the bridge of `connect`, or None for all.
     `ready` None: a server is ready when it listens on all its ports and `identify` matches.
     `stdin` is "closed" or "open": the input of a server is empty, or never ends.
+    `gate` says what becomes of a tool call while another client's call runs on the same editor: it runs ("off"), waits
+    for a short time ("serialize"), or is refused ("reject").
     `client_mark` is the variable with which a bridge marks a server that it starts itself. `bridge_locks` are the files
     that bridges lock during such a start.
     """
@@ -163,6 +165,7 @@ class Kind:
     identify: IdentifyRule | None = None
     ready: ReadyRule | None = None
     stdin: str = "closed"
+    gate: str = "off"
     sessions: str | SessionRoute | None = None
     url: str | None = None
     connect: tuple[str, ...] = ()

@@ -69,6 +69,11 @@ def test_the_input_of_a_server_is_closed_by_default() -> None:
     assert build(stdin="open").stdin == "open"
 
 
+def test_calls_run_side_by_side_by_default() -> None:
+    assert build().gate == "off"
+    assert build(gate="serialize").gate == "serialize"
+
+
 def test_sessions_are_connections_on_a_port_or_counted_by_a_route() -> None:
     ports = {"http": 8100, "admin": 8200}
     told = {"http": "/sessions", "count": "open"}
@@ -194,6 +199,8 @@ def test_secrets_and_their_record() -> None:
         ({"ready": {"http": "/", "timeout_s": -1}}, "ready.timeout_s"),
         ({"ready": {"url": "/"}}, "ready.url"),
         ({"stdin": "tty"}, "stdin"),
+        ({"gate": "on"}, "gate"),
+        ({"gate": True}, "gate"),
         ({"sessions": {"tcp": "ws"}}, "sessions.tcp"),
         ({"sessions": {"udp": "http"}}, "sessions.udp"),
         ({"sessions": {"http": "sessions", "count": "open"}}, "sessions.http"),

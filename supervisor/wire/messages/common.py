@@ -119,6 +119,7 @@ class Server:
     `recipe_changes` are what a restart would change, because the server was started with an older recipe.
     `by_client`: a bridge of an AI client has started the server from a private environment of the daemon.
     `bearer` is null if the server asks for no bearer, or has no ports yet. The bearer itself never travels here.
+    `gate` is off, serialize or reject: what becomes of a tool call while another one runs on the same editor.
     `bridges`, in the answer to a stop or a restart, are those that led to the server and may start one themselves.
     """
 
@@ -153,6 +154,7 @@ class Server:
     by_client: bool = False
     bridges: tuple[BridgeInfo, ...] = ()
     bearer: BearerRecord | None = None
+    gate: str = "off"
 
 
 @frozen

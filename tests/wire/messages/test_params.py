@@ -92,7 +92,7 @@ def test_a_token_stays_out_of_reprs() -> None:
             Server,
             """id kind version project state origin process root_pid ports url connect owners sessions leases restarts
             since relocated failure reap log until_stopped relocated_more version_source version_why
-            notes recipe_changes by_client bridges bearer""",
+            notes recipe_changes by_client bridges bearer gate""",
         ),
         (EditorInfo, "id pid started_at project engine engine_version name liveness state busy servers"),
         (HelloResult, "protocol instance_id version capabilities"),
