@@ -85,13 +85,22 @@ class DaemonConnection:
     def _read(self, timeout: Timeout) -> bytes:
         """Return the bytes that came; empty if the connection has ended. Raises TimeoutError at the deadline."""
         while True:
-            pause = min(_seconds_left(timeout), LONGEST_BLOCKING_WAIT_S)
+            pause = min(_seconds_left(timeout), _longest_wait())
             self._socket.settimeout(pause if pause < FOREVER else None)
             try:
                 return self._socket.recv(BYTES_AT_ONCE)
             except TimeoutError:
                 # Only this pause has ended. `_seconds_left` raises once the whole wait has.
                 continue
+
+
+def _longest_wait() -> float:
+    """Return how long this thread may wait. Only the main thread handles Ctrl-C, so no other one has to wake up."""
+    if LONGEST_BLOCKING_WAIT_S == FOREVER:
+        return FOREVER
+    from threading import current_thread, main_thread
+
+    return LONGEST_BLOCKING_WAIT_S if current_thread() is main_thread() else FOREVER
 
 
 def _seconds_left(timeout: Timeout) -> float:

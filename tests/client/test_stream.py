@@ -1,5 +1,6 @@
 """Streams of notifications, from a daemon that sends the bytes that the test chooses."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -122,6 +123,23 @@ def test_waits_are_split_where_ctrl_c_does_not_end_them(monkeypatch: pytest.Monk
         with pytest.raises(ResponseTimeout):
             next(client.stream("events.subscribe", accept_timeout_s=30).listen(0.2))
         assert time.monotonic() - began >= 0.2
+
+
+def test_waits_are_not_split_outside_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    received: list[Any] = []
+    with daemon_that(says(frame(OPEN))) as where, Client.connect(where) as client:
+        # A wait of no length is none: the socket would not block.
+        monkeypatch.setattr(connection, "LONGEST_BLOCKING_WAIT_S", 0.0)
+
+        def listen() -> None:
+            with pytest.raises(ResponseTimeout):
+                next(client.stream("events.subscribe", accept_timeout_s=30).listen(0.2))
+            received.append(client)
+
+        listener = threading.Thread(target=listen)
+        listener.start()
+        listener.join(30)
+    assert received == [client]
 
 
 def test_a_request_with_a_clients_id_is_safe_to_retry() -> None:
