@@ -52,6 +52,9 @@ VENV_PYTHON = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
 UTF8_OPTIONS = () if sys.platform == "win32" else ("-X", "utf8")
 """Options of an interpreter that shall use UTF-8."""
 
+PATHS_HAVE_DRIVES = sys.platform == "win32"
+"""Whether an absolute path begins with a drive, or with the name of a host."""
+
 # The C runtime of Windows reports a broken pipe as EINVAL.
 BROKEN_PIPE_ERRNOS = frozenset({errno.EPIPE, errno.ESHUTDOWN, *((errno.EINVAL,) if sys.platform == "win32" else ())})
 

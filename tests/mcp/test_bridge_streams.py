@@ -43,7 +43,7 @@ def test_a_full_stream_that_does_not_block_is_no_end(tmp_path: Path) -> None:
     text = "x" * 1_000_000
     hello = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}}
     era = {"hello": hello, "lists": {"tools/list": [{"name": "a", "description": text}]}}
-    CatalogueFiles(str(tmp_path), "small", None).write("1", {"schema": 1, "eras": {"legacy": era}})
+    CatalogueFiles(str(tmp_path)).write("small", None, "1", {"schema": 1, "eras": {"legacy": era}})
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     with ours, theirs:

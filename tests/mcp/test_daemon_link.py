@@ -35,14 +35,19 @@ class Daemon:
         self.row = {**ROW, **changes}
         self.subscriptions = 0
         self.subscribe: Callable[[], Any] = self.end_at_once
+        self.editors: list[dict[str, Any]] = []
+        self.released: list[Any] = []
         self.posted: list[Event] = []
         monkeypatch.setattr(autostart, "ensure_daemon", lambda *_, **__: self)
         monkeypatch.setattr(discovery, "connect", lambda *_: self)
         monkeypatch.setattr(daemon_link, "RECONNECT_PAUSES_S", (0.01, 0.01, 0.01))
-        self.link = DaemonLink(
+        self.link = self.make_link("small", None)
+
+    def make_link(self, kind: str | None, project: str | None) -> DaemonLink:
+        return DaemonLink(
             folders(),
-            "small",
-            None,
+            kind,
+            project,
             post=self.posted.append,
             on_address=lambda *_: None,
             start_service=lambda _: False,
@@ -54,7 +59,11 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         """Stay as it is."""
 
-    def call(self, method: str, *_: object, **__: object) -> Any:
+    def call(self, method: str, params: Any = None, **_: object) -> Any:
+        if method == "server.release":
+            self.released.append(params["server"])
+        if method == "status":
+            return {"servers": [self.row], "editors": self.editors}
         return self.row if method == "server.ensure" else {"servers": []}
 
     def stream(self, _method: object) -> Any:
@@ -108,3 +117,46 @@ def test_a_daemon_is_followed_again_after_a_defect(monkeypatch: pytest.MonkeyPat
     daemon.ensure_server()
     daemon.ensure_server()
     assert daemon.subscriptions == 2
+
+
+def editor(**changes: Any) -> dict[str, Any]:
+    return {"id": "real", "project": "/game", "servers": ["small"], **changes}
+
+
+def test_the_kind_is_that_of_an_editor_that_comes_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.subscribe = refuse
+    daemon.link = daemon.make_link(None, "/game")
+    daemon.ensure_server()
+    assert daemon.link.kind == "godot-ai"
+    # What the daemon has of this process itself is no editor.
+    daemon.editors = [editor(id="e")]
+    daemon.ensure_server()
+    assert daemon.link.kind == "godot-ai"
+    daemon.editors = [editor(project="/other"), editor()]
+    daemon.ensure_server()
+    assert daemon.link.kind == "small"
+    # An editor that is closed does not change the kind.
+    daemon.editors = []
+    daemon.ensure_server()
+    assert daemon.link.kind == "small"
+
+
+def test_a_given_kind_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.subscribe = refuse
+    daemon.link = daemon.make_link("other", "/game")
+    daemon.editors = [editor()]
+    daemon.ensure_server()
+    assert daemon.link.kind == "other"
+
+
+def test_the_server_before_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.subscribe = refuse
+    daemon.ensure_server()
+    daemon.ensure_server()
+    assert daemon.released == []
+    daemon.row = {**daemon.row, "id": "small-2"}
+    daemon.ensure_server()
+    assert daemon.released == ["small"]

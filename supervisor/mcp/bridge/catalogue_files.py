@@ -18,53 +18,72 @@ _PLAIN = re.compile(r"[^A-Za-z0-9._+-]")
 
 
 class CatalogueFiles:
-    """The catalogues for one kind and project. A file that cannot be used is set aside, never believed."""
+    """The catalogues in a home folder. A file that cannot be used is set aside, never believed."""
 
-    def __init__(self, home: str, kind: str, project: str | None) -> None:
+    def __init__(self, home: str) -> None:
         self._home = home
         self._folder = os.path.join(home, FOLDER)  # noqa: PTH118 (no pathlib: the client waits for the first answer)
-        self._project = project
-        project_hash = binascii.crc32((project or "").encode("utf-8", "surrogateescape"))
-        self._prefix = f"{_PLAIN.sub('_', kind)}-{project_hash:08x}-"
 
-    def newest(self) -> Catalogue | None:
-        """Return the newest catalogue that can be used. Returns None if there is none."""
+    def newest(self, kind: str | None, project: str | None) -> Catalogue | None:
+        """Return the newest catalogue of a kind and project that can be used. Returns None if there is none.
+
+        Without a kind or a project, the newest one of any counts: servers of one kind say the same in most projects.
+        """
         with contextlib.suppress(OSError):
-            found = [entry for entry in os.scandir(self._folder) if entry.name.startswith(self._prefix)]
+            found = [entry for entry in os.scandir(self._folder) if _may_be_of(entry.name, kind, project)]
             for entry in sorted(found, key=lambda entry: -entry.stat().st_mtime_ns):
-                catalogue = self._read(entry.path) if entry.name.endswith(".json") else None
+                catalogue = self._read(entry.path, kind, project)
                 if catalogue is not None:
                     return catalogue
         return None
 
-    def write(self, version: str | None, content: dict[str, Any]) -> None:
-        """Replace the file of a version.
+    def write(self, kind: str, project: str | None, version: str | None, content: dict[str, Any]) -> None:
+        """Replace the file of a kind, project and version.
 
         A catalogue that cannot be written is not worth an error, and nothing is raised.
         """
         from pathlib import Path
 
-        text = json.dumps({**content, "project": self._project}, ensure_ascii=True).encode()
+        text = json.dumps({**content, "kind": kind, "project": project}, ensure_ascii=True).encode()
         with contextlib.suppress(OSError, trust.DistrustedError):
             trust.make_folder(Path(self._home))
             trust.make_folder(Path(self._folder))
-            path = Path(self._folder, f"{self._prefix}{_PLAIN.sub('_', version or 'any')}.json")
+            name = f"{_plain(kind)}-{_project_hash(project)}-{_plain(version or 'any')}.json"
+            path = Path(self._folder, name)
             draft = path.with_name(f"{path.name}.{os.getpid()}.new")
             draft.unlink(missing_ok=True)
             with os.fdopen(private_files.create(draft, fresh=True), "wb") as file:
                 file.write(text)
             private_files.replace(draft, path)
 
-    def _read(self, path: str) -> Catalogue | None:
-        """Return the catalogue in a file. Returns None if it is of another project, or cannot be used."""
+    def _read(self, path: str, kind: str | None, project: str | None) -> Catalogue | None:
+        """Return the catalogue in a file. Returns None if it is of another kind or project, or cannot be used."""
         try:
             found = decode(trust.contents(path, FILE_MAX).decode())
         except (OSError, ValueError, RecursionError, trust.DistrustedError):
             found = None
-        if isinstance(found, dict) and found.get("project") != self._project:
-            return None
+        if isinstance(found, dict):
+            # The name of the file has only a part of both.
+            if kind is not None and found.get("kind", kind) != kind:
+                return None
+            if project is not None and found.get("project") != project:
+                return None
         catalogue = Catalogue.from_json(found)
         if catalogue is None:
             with contextlib.suppress(OSError):
                 os.replace(path, f"{path}.damaged")  # noqa: PTH105
         return catalogue
+
+
+def _may_be_of(name: str, kind: str | None, project: str | None) -> bool:
+    """Return whether a file of this name may have a catalogue of this kind and project, None for any."""
+    begins = kind is None or name.startswith(f"{_plain(kind)}-")
+    return begins and name.endswith(".json") and (project is None or f"-{_project_hash(project)}-" in name)
+
+
+def _plain(text: str) -> str:
+    return _PLAIN.sub("_", text)
+
+
+def _project_hash(project: str | None) -> str:
+    return f"{binascii.crc32((project or '').encode('utf-8', 'surrogateescape')):08x}"

@@ -61,7 +61,10 @@ class DaemonLink:
     ) -> None:
         self._folders = folders
         self.kind = kind
-        self._project = project
+        """The kind of server that is used. None if no daemon was asked for it yet."""
+        self._is_kind_given = kind is not None
+        self.project = project
+        """The project that the bridge works for. It may be set at any time."""
         self._post = post
         self._on_address = on_address
         self._start_service = start_service
@@ -95,7 +98,7 @@ class DaemonLink:
 
     def release_server(self) -> None:
         """Begin to give up the ownership of the server. The daemon ends the server if nothing else needs it."""
-        threading.Thread(target=self._release_server, daemon=True).start()
+        threading.Thread(target=self._release, args=(self._server_id, self._editor_id), daemon=True).start()
 
     # --- asking ---
 
@@ -114,10 +117,13 @@ class DaemonLink:
             with client:
                 self._choose_kind(client)
                 self._check_not_stopped(client)
-                owner = {"pid": os.getpid()} | ({} if self._project is None else {"project": self._project})
+                owner = {"pid": os.getpid()} | ({} if self.project is None else {"project": self.project})
                 row = client.call("server.ensure", {"kind": self.kind, "owner": owner}, on_progress=self._on_progress)
+            before = self._server_id, self._editor_id
             self._server_id = row["id"]
             self._editor_id = next((each["editor"] for each in row["owners"] if each["pid"] == os.getpid()), None)
+            if before[0] != row["id"]:
+                self._release(*before)
             if self._report(row):
                 self._post(EnsureSucceeded())
         except SupervisorError as problem:
@@ -135,13 +141,18 @@ class DaemonLink:
         self._post(EnsureProgress(f"{said.get('stage', '')}: {said.get('message', '')}"))
 
     def _choose_kind(self, client: "Client") -> None:
-        """Set the kind, unless it is set: that of a server that an editor of this project has, else the default."""
-        if self.kind is not None:
+        """Set the kind, unless it was given: that of a server that an editor of this project has now.
+
+        Without such a server, the kind stays as it is, or is the default.
+        """
+        if self._is_kind_given:
             return
         status = client.call("status")
-        ids = [name for editor in status["editors"] if editor["project"] == self._project for name in editor["servers"]]
-        kinds = [row["kind"] for row in status["servers"] if self._project is not None and row["id"] in ids]
-        self.kind = kinds[0] if kinds else DEFAULT_KIND
+        mine = self._editor_id
+        editors = [each for each in status["editors"] if each["project"] == self.project and each["id"] != mine]
+        ids = [name for editor in editors for name in editor["servers"]]
+        kinds = [row["kind"] for row in status["servers"] if self.project is not None and row["id"] in ids]
+        self.kind = kinds[0] if kinds else self.kind or DEFAULT_KIND
 
     def _check_not_stopped(self, client: "Client") -> None:
         """Check that asking for a server would not undo a stop.
@@ -160,14 +171,15 @@ class DaemonLink:
         if last is not None and last["how"] == "stopped" and last["by"] != SHUTDOWN_REQUESTER:
             raise _MustNotStartError(_stopped_by_user(last))
 
-    def _release_server(self) -> None:
+    def _release(self, server: str | None, editor: str | None) -> None:
+        """Give up the ownership of a server. Does nothing if there is none."""
         from ...client import discovery
         from ...errors import SupervisorError
 
-        if self._server_id is None or self._editor_id is None:
+        if server is None or editor is None:
             return
         with contextlib.suppress(SupervisorError, OSError), discovery.connect(self._folders) as client:
-            client.call("server.release", {"server": self._server_id, "editor": self._editor_id})
+            client.call("server.release", {"server": server, "editor": editor})
 
     # --- following ---
 
@@ -209,7 +221,8 @@ class DaemonLink:
         for method, notice in stream.listen():
             if method != "event":
                 return
-            if str(notice["event"]).startswith("server."):
+            if str(notice["event"]).startswith(("server.", "editor.")):
+                self._choose_kind(client)
                 self._report_changes(client.call("server.list")["servers"], notice)
 
     def _report_changes(self, rows: Sequence[Json], notice: Json | None = None) -> None:
@@ -235,7 +248,7 @@ class DaemonLink:
 
     def _fits(self, row: Json) -> bool:
         """Return whether a row is about a server of this kind, for this project or for all projects."""
-        return row["kind"] == (self.kind or DEFAULT_KIND) and row["project"] in (None, self._project)
+        return row["kind"] == (self.kind or DEFAULT_KIND) and row["project"] in (None, self.project)
 
     def _report(self, row: Json) -> bool:
         """Report a server that is ready, and its address. Returns whether it has one.

@@ -20,7 +20,9 @@ from ..core.events_and_actions import (
     EnsureServer,
     Event,
     FailExchange,
+    FindProject,
     IntroduceClient,
+    ProjectDecided,
     ReleaseServer,
     SendToClient,
     WriteCatalogue,
@@ -59,7 +61,8 @@ class McpBridge:
         self, kind: str | None, project: str | None, folders: "Folders", start_service: Callable[["Folders"], bool]
     ) -> None:
         self._loop = Loop()
-        self._catalogues = CatalogueFiles(folders.home_text, kind or DEFAULT_KIND, project)
+        self._catalogues = CatalogueFiles(folders.home_text)
+        self._project = project
         self._output = Output(redirect_stdout(), self.exit_process)
         self._connections = ConnectionPool(self._loop, self._handle)
         self._daemon = DaemonLink(
@@ -71,7 +74,13 @@ class McpBridge:
             start_service=start_service,
         )
         prefix = f"godot-supervisor-{os.urandom(6).hex()}"
-        self._conversation = Conversation(kind or DEFAULT_KIND, prefix, self._catalogues.newest(), time.monotonic())
+        self._conversation = Conversation(
+            kind or DEFAULT_KIND,
+            prefix,
+            self._catalogues.newest(kind, project),
+            time.monotonic(),
+            asks_project=project is None,
+        )
         self._is_following = False
         self._no_deadline_before = 0.0
 
@@ -107,6 +116,18 @@ class McpBridge:
     def _on_address(self, number: int, address: "Address") -> None:
         self._loop.post(lambda: self._connections.set_address(number, address))
 
+    def _find_project(self, roots: tuple[str, ...]) -> None:
+        """Work for the project that the client's roots are in. Without one, the project stays unknown."""
+        from .project import find_project_in_roots
+
+        found = find_project_in_roots(roots)
+        has_changed = found != self._project
+        self._project = found
+        self._daemon.project = found
+        catalogue = self._catalogues.newest(self._daemon.kind, found) if has_changed else None
+        content = None if catalogue is None else catalogue.to_json()
+        self._loop.post(lambda: self._handle(ProjectDecided(has_changed, content)))
+
     def _handle(self, event: Event) -> None:
         with self._surviving_defects():
             for action in self._conversation.receive(event, time.monotonic()):
@@ -141,7 +162,9 @@ class McpBridge:
             case ReleaseServer():
                 self._daemon.release_server()
             case WriteCatalogue(version, content):
-                self._catalogues.write(version, content)
+                self._catalogues.write(self._daemon.kind or DEFAULT_KIND, self._project, version, content)
+            case FindProject(roots):
+                self._find_project(roots)
             case IntroduceClient() | BeginCall() | EndCall():
                 # The daemon is not told yet.
                 pass

@@ -40,6 +40,8 @@ class ClientRequest:
         self.times_sent = 0
         self.times_repeated = 0
         """How often the request was sent again although a server may have received it."""
+        self.waits_for_project = False
+        """Whether the request waits until the project is known. No server is asked for it before."""
         self.not_before = now
         """When the request may be sent."""
         self.expires_at = now + HOLD_S

@@ -20,6 +20,7 @@ from .events_and_actions import (
     Headers,
     Id,
     Problem,
+    ProjectDecided,
     Server,
     ServerGone,
     ServerLeaving,
@@ -31,8 +32,9 @@ from .forwarding import Forwarding, Verdict
 from .local_answers import DISCOVER, LocalAnswers, discovery_refusal
 from .messages import replies
 from .messages.catalogue import LIST_KEYS, Catalogue
-from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse, whole_body
+from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse
 from .outbox import Outbox
+from .project_question import ProjectQuestion
 from .request_table import RequestTable
 from .server_need import ServerNeed
 from .server_side import ServerSide
@@ -43,14 +45,17 @@ from .subscriptions import LISTEN
 class Conversation:
     """All state of one MCP bridge. `receive` takes an event and returns the actions that follow from it."""
 
-    def __init__(self, kind: str, prefix: str, catalogue: Catalogue | None, now: float) -> None:
-        """`prefix` begins the ids of the bridge's own requests: a text that no client uses."""
+    def __init__(
+        self, kind: str, prefix: str, catalogue: Catalogue | None, now: float, *, asks_project: bool = False
+    ) -> None:
+        """`prefix` begins all our own ids: no client uses it. `asks_project`: only the client knows the project."""
         self._began = self._now = now
         self._outbox = Outbox()
         self._local = LocalAnswers(kind, catalogue or Catalogue())
         self._requests = RequestTable(self._outbox)
         self._server_side = ServerSide(self._outbox, self._local, prefix)
         self._need = ServerNeed(self._outbox, now)
+        self._question = ProjectQuestion(self._outbox, self._requests, self._local, prefix, is_needed=asks_project)
 
     def receive(self, event: Event, now: float) -> list[Action]:
         """Handle an event at this monotonic time. Returns the actions to perform, in order."""
@@ -61,11 +66,9 @@ class Conversation:
             case ClientSentTooLongLine(limit, identifier):
                 self._refuse_line(identifier, f"a line is longer than {limit} bytes")
             case ServerSentMessage(exchange, text, session_id):
-                self._handle_server_message(exchange, text, session_id)
-            case ExchangeEnded(exchange):
-                handler = self._outbox.close_exchange(exchange)
-                if handler is not None:
-                    handler.on_end(event)
+                self._outbox.deliver_message(exchange, text, session_id)
+            case ExchangeEnded():
+                self._outbox.deliver_end(event)
             case DeadlineReached():
                 pass
             case _:
@@ -76,7 +79,8 @@ class Conversation:
     @property
     def deadline(self) -> float:
         """Return the monotonic time at which `DeadlineReached` is due; infinite if nothing waits."""
-        return min(self._requests.deadline(self._now), self._need.deadline(idle=not self._requests))
+        idle = not self._requests
+        return min(self._requests.deadline(self._now), self._need.deadline(idle=idle), self._question.deadline)
 
     def session_to_end(self) -> tuple[Server, Headers] | None:
         """Return the server and the headers for the request that ends the session. Returns None if there is no session.
@@ -95,7 +99,8 @@ class Conversation:
             self._refuse_line(problem.reply_to, str(problem), problem.code)
             return
         if message.is_answer:
-            self._server_side.relay.answer_server(message)
+            if not self._question.take_answer(message):
+                self._server_side.relay.answer_server(message)
         elif message.id is None:
             self._handle_notification(message)
         elif self._is_in_use(message.id):
@@ -116,6 +121,7 @@ class Conversation:
 
     def _handle_request(self, message: Message) -> None:
         self._local.learn_client(message)
+        message = self._question.take_input(message)
         if self._local.is_modern and message.method == LISTEN:
             self._server_side.subscriptions.add(message)
             return
@@ -135,7 +141,9 @@ class Conversation:
     def _handle_notification(self, message: Message) -> None:
         if message.method == "notifications/cancelled":
             self._handle_cancellation(message)
-        elif message.method != "notifications/initialized" and not self._local.is_modern:
+            return
+        self._question.handle_notification(message, self._now)
+        if message.method != "notifications/initialized" and not self._local.is_modern:
             self._server_side.session.send_to_server(message.text)
 
     def _handle_cancellation(self, message: Message) -> None:
@@ -164,8 +172,13 @@ class Conversation:
             case EnsureFailed(problem):
                 self._need.note_ensure_failed(problem, self._now)
                 if not problem.retryable:
-                    for request in self._requests.held():
+                    for request in self._requests.waiting_for_server():
                         self._answer_without_server(request, problem)
+            case ProjectDecided(has_changed, content):
+                self._question.note_project()
+                if has_changed:
+                    self._stop_using_server()
+                    self._server_side.use_catalogue(content)
 
     def _handle_server_change(self, event: ServerReady | ServerLeaving | ServerGone) -> None:
         match event:
@@ -185,17 +198,6 @@ class Conversation:
         self._server_side.stop_using()
 
     # --- the server ---
-
-    def _handle_server_message(self, exchange: int, text: Text, session_id: str | None) -> None:
-        handler = self._outbox.handler_of(exchange)
-        if handler is None:
-            return
-        try:
-            message = parse(text)
-        except UnusableMessageError:
-            # The exchange will end without an answer, and that is judged then.
-            return
-        handler.on_message(message, session_id)
 
     def may_repeat(self, request: ClientRequest) -> bool:
         """Return whether a second execution of the request does no harm."""
@@ -226,12 +228,8 @@ class Conversation:
             self._requests.answer(request, request.error_answer(verdict.problem))
 
     def _store_discovery(self, request: ClientRequest, answer: Message | None) -> None:
-        """Keep the answer to `server/discover`. Only a success means that the server speaks the modern era."""
-        if answer is not None and not answer.is_error and isinstance(hello := whole_body(answer), dict):
-            self._local.store_modern_hello(hello)
-        else:
-            self._local.store_modern_refusal()
-        # From now on the request can be answered from the catalogue.
+        """Keep the answer to `server/discover`. From now on the request can be answered from the catalogue."""
+        self._local.store_discovery(answer)
         request.hold(self._now)
         self._server_side.update_catalogue({})
 
@@ -240,8 +238,10 @@ class Conversation:
     def _do_what_is_possible(self) -> None:
         """Do everything that is possible now. Called after each event."""
         self._handle_failed_session()
+        self._question.close(self._now)
         for request in self._requests.held():
-            self._answer_or_send(request)
+            if not self._question.holds(request, self._now):
+                self._answer_or_send(request)
         for request in self._requests.all():
             if self._now >= request.expires_at:
                 self._answer_without_server(request, self._need.problem)
@@ -249,7 +249,7 @@ class Conversation:
             progress = request.next_progress(self._now, self._need.progress_text)
             if progress is not None:
                 self._outbox.send_to_client(progress)
-        wanted = any(self._requests.held()) or bool(self._local.lists_answered_empty)
+        wanted = any(self._requests.waiting_for_server()) or bool(self._local.lists_answered_empty)
         self._server_side.open_session_and_streams(wanted=wanted or bool(self._requests))
         self._server_side.read_lists(busy=bool(self._requests))
         has_server = self._server_side.server is not None

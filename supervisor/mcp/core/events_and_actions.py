@@ -167,6 +167,13 @@ class CallRefused(NamedTuple):
     problem: Problem
 
 
+class ProjectDecided(NamedTuple):
+    """Follows each `FindProject`. `has_changed`: it is another project. `content` is its catalogue, if it has one."""
+
+    has_changed: bool
+    content: Mapping[str, Any] | None = None
+
+
 class DeadlineReached(NamedTuple):
     """The time that `Conversation.deadline` has named has come."""
 
@@ -185,6 +192,7 @@ Event = (
     | EditorsChanged
     | CallAdmitted
     | CallRefused
+    | ProjectDecided
     | DeadlineReached
 )
 
@@ -238,6 +246,12 @@ class WriteCatalogue(NamedTuple):
     content: dict[str, Any]
 
 
+class FindProject(NamedTuple):
+    """Find the project in the folders that these URIs name, and work for it from now on. `ProjectDecided` follows."""
+
+    roots: tuple[str, ...]
+
+
 class IntroduceClient(NamedTuple):
     """Tell the daemon who the client is: the `clientInfo` that it gives of itself. No event follows."""
 
@@ -277,6 +291,7 @@ Action = (
     | EnsureServer
     | ReleaseServer
     | WriteCatalogue
+    | FindProject
     | IntroduceClient
     | BeginCall
     | EndCall

@@ -17,7 +17,7 @@ from .messages.catalogue import (
     with_list_changed,
 )
 from .messages.headers import META_VERSION
-from .messages.message import METHOD_NOT_FOUND, Message
+from .messages.message import METHOD_NOT_FOUND, Message, whole_body
 
 DISCOVER = "server/discover"
 
@@ -100,14 +100,17 @@ class LocalAnswers:
         """Return whether a second execution of a request does no harm: it is no call, or the tool says so."""
         return request.method != TOOL_CALL or self.era_catalogue.may_repeat(request.tool)
 
-    def store_modern_hello(self, hello: dict[str, Any]) -> None:
-        """Keep what a server says of itself in the modern era. The era of the client stays as it is now."""
-        self._catalogue.eras[MODERN].hello, self._catalogue.eras[MODERN].refused = hello, False
+    def store_discovery(self, answer: Message | None) -> None:
+        """Keep what a server has answered to `server/discover`. Only a success means that it speaks the modern era.
 
-    def store_modern_refusal(self) -> None:
-        """Note that the server does not speak the modern era. The client is then one of the legacy era too."""
-        self._catalogue.eras[MODERN].refused = True
-        self.era = LEGACY
+        Otherwise the client is one of the legacy era too.
+        """
+        modern = self._catalogue.eras[MODERN]
+        if answer is not None and not answer.is_error and isinstance(hello := whole_body(answer), dict):
+            modern.hello, modern.refused = hello, False
+        else:
+            modern.refused = True
+            self.era = LEGACY
 
     def update_lists(self, lists: dict[str, list[Any]]) -> list[str]:
         """Replace lists of the catalogue, and return the methods of the notifications that announce changes."""
@@ -116,6 +119,18 @@ class LocalAnswers:
         self.lists_answered_empty -= lists.keys()
         self.era_catalogue.lists |= lists
         return sorted(changed)
+
+    def use_catalogue(self, other: Catalogue) -> list[str]:
+        """Take over another catalogue, and return the methods of the notifications that announce changes."""
+        changed = self.update_lists(other.eras[self.era].lists)
+        for era, known in self._catalogue.eras.items():
+            # Sessions have these objects.
+            known.hello, known.refused, known.lists = (
+                other.eras[era].hello,
+                other.eras[era].refused,
+                other.eras[era].lists,
+            )
+        return changed
 
     def catalogue_json(self, version: str | None) -> dict[str, Any]:
         """Set the version of the catalogue, and return the catalogue as JSON."""

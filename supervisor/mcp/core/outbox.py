@@ -1,9 +1,10 @@
 """Collects the actions of a conversation, and knows which part of it handles which exchange."""
 
+import contextlib
 from typing import Protocol
 
 from .events_and_actions import AbortExchange, Action, BeginExchange, ExchangeEnded, Headers, SendToClient, Server, Text
-from .messages.message import Message
+from .messages.message import Message, UnusableMessageError, parse
 
 
 class Handler(Protocol):
@@ -49,15 +50,21 @@ class Outbox:
         if self._handlers.pop(exchange, None) is not None:
             self._actions.append(AbortExchange(exchange))
 
-    def handler_of(self, exchange: int) -> Handler | None:
-        """Return the handler of an exchange. Returns None if the exchange is over."""
-        found = self._handlers.get(exchange)
-        return None if found is None else found[0]
+    def deliver_message(self, exchange: int, text: Text, session_id: str | None) -> None:
+        """Give a message of a server to the handler of its exchange. A text that is no message is dropped.
 
-    def close_exchange(self, exchange: int) -> Handler | None:
-        """Forget an exchange that is over, and return its handler. Returns None if the exchange was aborted."""
-        found = self._handlers.pop(exchange, None)
-        return None if found is None else found[0]
+        The exchange then ends without an answer, and that is judged.
+        """
+        if exchange in self._handlers:
+            with contextlib.suppress(UnusableMessageError):
+                message = parse(text)
+                self._handlers[exchange][0].on_message(message, session_id)
+
+    def deliver_end(self, end: ExchangeEnded) -> None:
+        """Forget an exchange that is over, and tell its handler, unless the exchange was aborted."""
+        found = self._handlers.pop(end.exchange, None)
+        if found is not None:
+            found[0].on_end(end)
 
     def exchanges_with(self, server: int) -> list[int]:
         """Return the exchanges with a server that are not over, the oldest first."""

@@ -36,6 +36,10 @@ class RequestTable:
         """Yield the requests that wait for a server. Requests may be answered during the iteration."""
         return (request for request in list(self._requests.values()) if request.is_held and self.has(request))
 
+    def waiting_for_server(self) -> Iterator[ClientRequest]:
+        """Yield the requests that wait for a server, and not for the project. Compare `held`."""
+        return (request for request in self.held() if not request.waits_for_project)
+
     def all(self) -> list[ClientRequest]:
         """Return all requests."""
         return list(self._requests.values())

@@ -1,11 +1,13 @@
 """The server that a conversation uses at present, if there is one: its session, its lists, and its requests."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from .events_and_actions import FailExchange, Headers, Server, Text, WriteCatalogue
 from .list_reading import ListReading
 from .local_answers import LocalAnswers
 from .messages import headers, replies
+from .messages.catalogue import Catalogue
 from .messages.message import Message
 from .outbox import Outbox
 from .relay import Relay
@@ -134,13 +136,23 @@ class ServerSide:
 
     def update_catalogue(self, lists: dict[str, list[Any]]) -> None:
         """Replace lists of the catalogue, tell the client which ones have changed, and write the catalogue."""
-        for method in self._local.update_lists(lists):
+        self._announce(self._local.update_lists(lists))
+        version = self.server.version if self.server is not None else None
+        self._outbox.add(WriteCatalogue(version, self._local.catalogue_json(version)))
+
+    def use_catalogue(self, content: Mapping[str, Any] | None) -> None:
+        """Replace the catalogue by that of another project, and tell the client which lists have changed."""
+        catalogue = Catalogue.from_json(content)
+        if catalogue is not None:
+            self._announce(self._local.use_catalogue(catalogue))
+
+    def _announce(self, methods: list[str]) -> None:
+        """Send notifications of these methods to the client."""
+        for method in methods:
             if self._local.is_modern:
                 self.subscriptions.notify(method)
             else:
                 self._outbox.send_to_client(replies.notification(method))
-        version = self.server.version if self.server is not None else None
-        self._outbox.add(WriteCatalogue(version, self._local.catalogue_json(version)))
 
     def _new_session(self) -> LegacySession:
         self._sessions += 1

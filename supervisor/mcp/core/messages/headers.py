@@ -11,6 +11,7 @@ CONTENT = ("Content-Type", "application/json")
 VERSION = "MCP-Protocol-Version"
 
 META_VERSION = "io.modelcontextprotocol/protocolVersion"
+META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
 _NAME_PARAM = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 

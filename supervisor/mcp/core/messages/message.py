@@ -78,6 +78,15 @@ def whole_body(message: Message) -> Any:
         return None
 
 
+def whole_message(message: Message) -> dict[str, Any] | None:
+    """Return all members of a message, also if it is long. Returns None if they cannot be built."""
+    try:
+        found = scan.decode(message.text.decode())
+    except (RecursionError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 def one_line(text: Text) -> Text:
     """Return a JSON text on one line. JSON allows raw line breaks between tokens only, so each may become a space."""
     if text.find(b"\n") < 0 and text.find(b"\r") < 0:
