@@ -59,11 +59,11 @@ def ensure_daemon(
     *,
     timeout_s: float = 20.0,
     start_service: Callable[[], bool] = lambda: False,
-    environment: Mapping[str, str] = os.environ,
+    environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
 ) -> Client:
     """Connect to the daemon of these folders, and start it first if none runs.
 
-    `environment` is inherited by a daemon that this client starts.
+    `environment` returns what a daemon inherits that this client starts. It is called if that is necessary.
     `start_service` asks the service manager to start the daemon, and returns whether it could. If it could, this client
     starts a daemon itself only after `SERVICE_HEAD_START_S`, else at once.
 
@@ -95,13 +95,13 @@ def ensure_daemon(
                 data={"output": output},
             )
         if starting is None and time.monotonic() >= start_at:
-            starting = _start(folders, environment)
+            starting = _start(folders, environment())
         elif starting is not None and starting.gave_way():
             # The files of the other daemon may have been removed. Asking it makes it restore them.
             client = _connect_if_running(folders)
             if client is not None:
                 return client
-            starting = _start(folders, environment)
+            starting = _start(folders, environment())
         time.sleep(POLL_S)
 
 

@@ -264,6 +264,32 @@ def alone(story: Story) -> None:
     )
 
 
+def stripped() -> None:
+    """A bridge that an AI client has started with few variables starts the daemon."""
+    told = {"DISPLAY": ":7", "UV_INDEX_URL": "http://index/it's", "XDG_STATE_HOME": f"{Path.home()}/state"}
+    words = [f"{name}={value}" for name, value in {**told, "GITHUB_TOKEN": "s", "UV_PUBLISH_TOKEN": "s"}.items()]
+    systemctl("set-environment", *words)
+    few = {name: os.environ[name] for name in ("HOME", "PATH", "USER")}
+    bridge = subprocess.Popen(
+        [PYTHON, "-P", "-m", "supervisor", "mcp", "e2e-toy"], env=few, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert bridge.stdin is not None
+    bridge.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}\n')
+    bridge.stdin.flush()
+    pid = eventually(daemon, "the daemon that the bridge starts answers")
+    has = dict(line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if line)
+    bridge.stdin.close()
+    tell(
+        "stripped",
+        told=told,
+        has={name: has.get(name) for name in (*told, "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")},
+        secrets=sorted(name for name in has if "TOKEN" in name),
+        code=bridge.wait(30),
+    )
+    systemctl("unset-environment", *told, "GITHUB_TOKEN", "UV_PUBLISH_TOKEN")
+    cli("stop")
+
+
 def measured() -> None:
     """How long `start` takes, with and without a bus, in ms; the best of five."""
 
@@ -287,6 +313,7 @@ def main() -> None:
     tell("systemd", version=run("systemctl", "--version").stdout.split()[1])
     for part in (installed, survived, mended, two_ways, alone):
         part(story)
+    stripped()
     if "MEASURE" in os.environ:
         measured()
 

@@ -224,6 +224,14 @@ def servers_are_stopped_only_when_that_is_asked_for(told: Chapters) -> None:
     assert (last["server_lives"], last["daemon"], last["written"]) == (False, None, False)
 
 
+@holds
+def a_daemon_that_a_stripped_bridge_starts_has_what_the_login_has(told: Chapters) -> None:
+    stripped = told["stripped"]
+    runtime = {"XDG_RUNTIME_DIR": "/run/user/1000", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/run/user/1000/bus"}
+    assert stripped["has"] == {**stripped["told"], **runtime}
+    assert (stripped["secrets"], stripped["code"]) == ([], 0)
+
+
 def summary(suite: str, told: Chapters) -> str:
     """Show the daemon's pid in each chapter, and whether its server lived on."""
     rows = [

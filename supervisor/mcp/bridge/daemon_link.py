@@ -77,7 +77,7 @@ class DaemonLink:
         self._reported: tuple[object, ...] | None = None
         """The key of the server that was reported last. None if its end was reported since."""
         self._seen_in_events: tuple[object, ...] | None = None
-        """The key of the server that the events were about last. `_reported` may be ahead of the events."""
+        """The key of the server that the events were about last. `_reported` may be ahead of it."""
         self._numbers: dict[tuple[object, ...], int] = {}
         """The numbers by which the conversation knows servers, by key."""
 
@@ -105,14 +105,15 @@ class DaemonLink:
     def _ensure_server(self) -> None:
         from ...client.autostart import ensure_daemon
         from ...errors import SupervisorError
-        from .daemon_variables import variables_for_daemon
+        from .daemon_variables import completed_variables, folders_of_login
 
         try:
+            self._folders = folders_of_login(self._folders)
             client = ensure_daemon(
                 self._folders,
                 timeout_s=DAEMON_START_S,
                 start_service=lambda: self._start_service(self._folders),
-                environment=variables_for_daemon(os.environ),
+                environment=completed_variables,
             )
             with client:
                 self._choose_kind(client)
@@ -148,8 +149,7 @@ class DaemonLink:
         if self._is_kind_given:
             return
         status = client.call("status")
-        mine = self._editor_id
-        editors = [each for each in status["editors"] if each["project"] == self.project and each["id"] != mine]
+        editors = [row for row in status["editors"] if row["project"] == self.project and row["id"] != self._editor_id]
         ids = [name for editor in editors for name in editor["servers"]]
         kinds = [row["kind"] for row in status["servers"] if self.project is not None and row["id"] in ids]
         self.kind = kinds[0] if kinds else self.kind or DEFAULT_KIND

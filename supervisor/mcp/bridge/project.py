@@ -74,7 +74,7 @@ def path_of(uri: str, *, drives: bool) -> str | None:
         return None
     if drives:
         return _windows_path(host, raw.decode("utf-8", "replace"))
-    return None if host else os.fsdecode(raw)
+    return None if host else raw.decode("utf-8", "surrogateescape")
 
 
 def _windows_path(host: str, path: str) -> str | None:
