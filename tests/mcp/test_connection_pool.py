@@ -14,7 +14,8 @@ from supervisor.mcp.bridge import connection_pool, server_connection
 from supervisor.mcp.bridge.address import Address
 from supervisor.mcp.bridge.connection_pool import ConnectionPool
 from supervisor.mcp.bridge.loop import Loop
-from supervisor.mcp.core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers, Outcome
+from supervisor.mcp.core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers
+from supervisor.mcp.core.servers import Outcome
 
 PATIENCE_S = 20.0
 

@@ -18,11 +18,9 @@ from supervisor.mcp.core.events_and_actions import (
     EnsureSucceeded,
     Event,
     ExchangeEnded,
-    Outcome,
     Problem,
     ReleaseServer,
     SendToClient,
-    Server,
     ServerReady,
     ServerSentMessage,
     WriteCatalogue,
@@ -31,6 +29,7 @@ from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue, negotiate_
 from supervisor.mcp.core.messages.headers import header_value, parameter_headers
 from supervisor.mcp.core.messages.message import SMALL_TEXT_MAX
 from supervisor.mcp.core.server_need import RELEASE_S
+from supervisor.mcp.core.servers import Outcome, Server
 
 HELLO = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}
 SERVER_SAYS = {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "s"}}

@@ -13,11 +13,11 @@ from supervisor.mcp.core.events_and_actions import (
     EnsureSucceeded,
     FindProject,
     ProjectDecided,
-    Server,
     ServerReady,
 )
 from supervisor.mcp.core.messages.catalogue import LEGACY, MODERN, Catalogue
 from supervisor.mcp.core.project_question import ROOTS_MAX, ROOTS_WAIT_S
+from supervisor.mcp.core.servers import Server
 from tests.mcp.test_conversation import HELLO, SERVER_SAYS, Talk
 
 ROOTS = {"roots": {"listChanged": True}}

@@ -6,7 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers, Outcome
+from ..core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers
+from ..core.servers import Outcome
 from .loop import Loop
 
 if TYPE_CHECKING:

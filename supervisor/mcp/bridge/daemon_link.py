@@ -13,11 +13,11 @@ from ..core.events_and_actions import (
     EnsureSucceeded,
     Event,
     Problem,
-    Server,
     ServerGone,
     ServerLeaving,
     ServerReady,
 )
+from ..core.servers import Server
 from .address import Address, address_of
 
 if TYPE_CHECKING:

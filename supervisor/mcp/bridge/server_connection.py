@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import h11
 
-from ..core.events_and_actions import Event, ExchangeEnded, Headers, Outcome, ServerSentMessage, Text
+from ..core.events_and_actions import Event, ExchangeEnded, Headers, ServerSentMessage, Text
 from ..core.messages.event_stream import EventStream, TooLongError
+from ..core.servers import Outcome
 from .address import Address
 from .loop import READ, WRITE, Loop
 

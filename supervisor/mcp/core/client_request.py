@@ -1,8 +1,14 @@
-"""A request of the client that has not been answered."""
+"""The requests of the client that have not been answered."""
 
-from .events_and_actions import Id, Problem
+from collections.abc import Iterator
+
+from .events_and_actions import Id, Problem, Text
 from .messages.message import Message
 from .messages.replies import progress, request_problem, tool_problem
+from .outbox import Outbox
+from .servers import EditorSession
+
+NEVER = float("inf")
 
 HOLD_S = 45.0
 """How long a request waits for a server. The shortest limit of a real client for a tool call is 60 s."""
@@ -46,6 +52,16 @@ class ClientRequest:
         """When the request may be sent."""
         self.expires_at = now + HOLD_S
         """When the bridge answers the request in place of a server, whether it is held or was sent."""
+        self.asked_at = now
+        """A list of editors that was read before does not say where the editor of this request is."""
+        self.session: EditorSession | None = None
+        """The session of an editor that the bridge has put into the call that was sent last."""
+        self.has_lost_session = False
+        """Whether the server did not know that session, and may have executed a part of the call."""
+        self.waits_for: str | None = None
+        """What the request waits for while a server is ready, for people."""
+        self.problem: Problem | None = None
+        """Why the request could not be sent last, while a server was ready."""
         token = message.meta.get("progressToken")
         self._token: Id | None = token if isinstance(token, str | int) and not isinstance(token, bool) else None
         self._progress_count = 0
@@ -83,13 +99,70 @@ class ClientRequest:
         return min(self.expires_at, self.progress_at) if self.is_held else self.expires_at
 
     def next_progress(self, now: float, what: str) -> bytes | None:
-        """Return a notification of progress, if one is due, and wait for the next one. Returns None if none is due."""
+        """Return a notification of progress, if one is due, and wait for the next one. Returns None if none is due.
+
+        `what` is said unless it is known what this very request waits for.
+        """
         if self._token is None or now < self.progress_at:
             return None
         self.progress_at = now + PROGRESS_S
         self._progress_count += 1
-        return progress(self._token, self._progress_count, what)
+        return progress(self._token, self._progress_count, self.waits_for or what)
 
     def error_answer(self, problem: Problem) -> bytes:
         """Return the answer that says why the request cannot be served: a tool result for a call, else an error."""
         return tool_problem(self.id, problem) if self.method == TOOL_CALL else request_problem(self.id, problem)
+
+
+class RequestTable:
+    """Unanswered requests by id, the oldest first."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._requests: dict[Id, ClientRequest] = {}
+
+    def __contains__(self, identifier: object) -> bool:
+        """Return whether a request with this id is unanswered."""
+        return identifier in self._requests
+
+    def __len__(self) -> int:
+        """Return the number of unanswered requests."""
+        return len(self._requests)
+
+    def add(self, request: ClientRequest) -> None:
+        """Add a request."""
+        self._requests[request.id] = request
+
+    def has(self, request: ClientRequest) -> bool:
+        """Return whether this very request is unanswered, and not another one with the same id."""
+        return self._requests.get(request.id) is request
+
+    def held(self) -> Iterator[ClientRequest]:
+        """Yield the requests that wait for a server. Requests may be answered during the iteration."""
+        return (request for request in list(self._requests.values()) if request.is_held and self.has(request))
+
+    def waiting_for_server(self) -> Iterator[ClientRequest]:
+        """Yield the requests that wait for a server, and not for the project. Compare `held`."""
+        return (request for request in self.held() if not request.waits_for_project)
+
+    def all(self) -> list[ClientRequest]:
+        """Return all requests."""
+        return list(self._requests.values())
+
+    def answer(self, request: ClientRequest, text: Text) -> None:
+        """Send the client the answer to a request, and remove the request."""
+        del self._requests[request.id]
+        self._outbox.send_to_client(text)
+
+    def remove(self, identifier: Id) -> ClientRequest | None:
+        """Remove a request, and return it. Returns None if there is none with this id."""
+        return self._requests.pop(identifier, None)
+
+    def deadline(self, now: float) -> float:
+        """Return when something is due for one of the requests.
+
+        `now` is needed because pauses that are over do not count.
+        """
+        times = [request.deadline for request in self._requests.values()]
+        times += [each.not_before for each in self._requests.values() if each.is_held and each.not_before > now]
+        return min(times, default=NEVER)

@@ -6,12 +6,18 @@ Pure: no I/O, no clock. The time of each event is handed in, and `deadline` says
 from collections.abc import Mapping
 from typing import Any
 
-from .client_request import GREETING_METHODS, GREETING_WAIT_S, LATE_WAIT_S, LIST_WAIT_S, ClientRequest
+from .calls.editor_sessions import EditorSessions
+from .calls.preparation import CallPreparation
+from .client_request import GREETING_METHODS, GREETING_WAIT_S, LATE_WAIT_S, LIST_WAIT_S, ClientRequest, RequestTable
 from .events_and_actions import (
     Action,
+    CallAdmitted,
+    CallRefused,
     ClientSentLine,
     ClientSentTooLongLine,
     DeadlineReached,
+    EditorsChanged,
+    EditorsExamined,
     EnsureFailed,
     EnsureProgress,
     EnsureSucceeded,
@@ -21,7 +27,6 @@ from .events_and_actions import (
     Id,
     Problem,
     ProjectDecided,
-    Server,
     ServerGone,
     ServerLeaving,
     ServerReady,
@@ -35,10 +40,9 @@ from .messages.catalogue import LIST_KEYS, Catalogue
 from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse
 from .outbox import Outbox
 from .project_question import ProjectQuestion
-from .request_table import RequestTable
-from .server_need import ServerNeed
+from .server_need import ServerNeed, ServerUse
 from .server_side import ServerSide
-from .session import SessionPhase, session_problem
+from .servers import Server
 from .subscriptions import LISTEN
 
 
@@ -46,7 +50,14 @@ class Conversation:
     """All state of one MCP bridge. `receive` takes an event and returns the actions that follow from it."""
 
     def __init__(
-        self, kind: str, prefix: str, catalogue: Catalogue | None, now: float, *, asks_project: bool = False
+        self,
+        kind: str,
+        prefix: str,
+        catalogue: Catalogue | None,
+        now: float,
+        *,
+        project: str | None = None,
+        asks_project: bool = False,
     ) -> None:
         """`prefix` begins all our own ids: no client uses it. `asks_project`: only the client knows the project."""
         self._began = self._now = now
@@ -55,6 +66,9 @@ class Conversation:
         self._requests = RequestTable(self._outbox)
         self._server_side = ServerSide(self._outbox, self._local, prefix)
         self._need = ServerNeed(self._outbox, now)
+        self._server_use = ServerUse(self._need, self._server_side)
+        self._sessions = EditorSessions(self._outbox, self._local, self._server_side, self, prefix, project)
+        self._calls = CallPreparation(self._outbox, self._requests, self._local, self._server_side, self._sessions)
         self._question = ProjectQuestion(self._outbox, self._requests, self._local, prefix, is_needed=asks_project)
 
     def receive(self, event: Event, now: float) -> list[Action]:
@@ -79,8 +93,8 @@ class Conversation:
     @property
     def deadline(self) -> float:
         """Return the monotonic time at which `DeadlineReached` is due; infinite if nothing waits."""
-        idle = not self._requests
-        return min(self._requests.deadline(self._now), self._need.deadline(idle=idle), self._question.deadline)
+        needed = min(self._need.deadline(idle=not self._requests), self._question.deadline)
+        return min(self._requests.deadline(self._now), needed, self._sessions.deadline)
 
     def session_to_end(self) -> tuple[Server, Headers] | None:
         """Return the server and the headers for the request that ends the session. Returns None if there is no session.
@@ -163,39 +177,21 @@ class Conversation:
 
     def _handle_daemon_event(self, event: Event) -> None:
         match event:
-            case ServerReady() | ServerLeaving() | ServerGone():
-                self._handle_server_change(event)
-            case EnsureSucceeded():
-                self._need.note_ensure_succeeded(self._now)
-            case EnsureProgress(message):
-                self._need.progress_text = message
+            case ServerReady() | ServerLeaving() | ServerGone() | EnsureSucceeded() | EnsureProgress():
+                self._server_use.handle(event, self._now)
+            case EditorsChanged() | EditorsExamined() | CallAdmitted() | CallRefused():
+                self._calls.handle(event, self._now)
             case EnsureFailed(problem):
                 self._need.note_ensure_failed(problem, self._now)
                 if not problem.retryable:
                     for request in self._requests.waiting_for_server():
                         self._answer_without_server(request, problem)
-            case ProjectDecided(has_changed, content):
+            case ProjectDecided(has_changed, content, project):
                 self._question.note_project()
                 if has_changed:
-                    self._stop_using_server()
+                    self._sessions.project = project
+                    self._server_use.stop()
                     self._server_side.use_catalogue(content)
-
-    def _handle_server_change(self, event: ServerReady | ServerLeaving | ServerGone) -> None:
-        match event:
-            case ServerReady(server):
-                self._need.note_server_ready()
-                if self._server_side.server != server:
-                    self._stop_using_server()
-                    self._server_side.server = server
-            case ServerLeaving(number) | ServerGone(number):
-                if self._server_side.is_used(number):
-                    self._stop_using_server()
-                self._server_side.end_work_of(number, ended=isinstance(event, ServerGone))
-
-    def _stop_using_server(self) -> None:
-        """Send nothing more to the server, and let the daemon be asked for another one."""
-        self._need.note_server_lost()
-        self._server_side.stop_using()
 
     # --- the server ---
 
@@ -203,10 +199,16 @@ class Conversation:
         """Return whether a second execution of the request does no harm."""
         return self._local.may_repeat(request)
 
+    def reading_failed(self, verdict: Verdict, server_number: int, session_number: int) -> None:
+        """Judge an exchange in which the server has not listed its editors. Called by `EditorSessions`."""
+        self._server_use.leave(verdict, server_number, session_number, self._now)
+
     def forwarding_ended(self, request: ClientRequest, verdict: Verdict) -> None:
         """Answer the request, or let it wait, as the verdict says. Called by `Forwarding`, once for each exchange."""
+        self._calls.end(request)
         if not self._requests.has(request):
             return
+        verdict = self._calls.judge(request, verdict, self._now)
         if request.method == DISCOVER and (verdict.answer is not None or verdict.problem is not None):
             self._store_discovery(request, verdict.answer)
             return
@@ -214,12 +216,7 @@ class Conversation:
             self._need.note_answer()
             self._requests.answer(request, verdict.answer.text)
             return
-        # Another request may have found out before, and there may be a new server or session since.
-        if verdict.leave_server and self._server_side.is_used(request.server_number):
-            self._stop_using_server()
-            self._need.ask_again_later(self._now)
-        elif verdict.drop_session and self._server_side.session.number == request.session_number:
-            self._server_side.drop_session()
+        self._server_use.leave(verdict, request.server_number, request.session_number, self._now)
         if verdict.read_lists_again:
             self._server_side.read_lists_again()
         if verdict.problem is None:
@@ -237,14 +234,18 @@ class Conversation:
 
     def _do_what_is_possible(self) -> None:
         """Do everything that is possible now. Called after each event."""
-        self._handle_failed_session()
+        refusal = self._server_use.drop_failed_session(self._now)
+        if refusal is not None:
+            self._refuse_session(refusal)
         self._question.close(self._now)
+        self._server_side.take_lists()
+        self._sessions.begin_round(self._server_side.server, self._now)
         for request in self._requests.held():
             if not self._question.holds(request, self._now):
                 self._answer_or_send(request)
         for request in self._requests.all():
             if self._now >= request.expires_at:
-                self._answer_without_server(request, self._need.problem)
+                self._answer_without_server(request, request.problem or self._need.problem)
         for request in self._requests.held():
             progress = request.next_progress(self._now, self._need.progress_text)
             if progress is not None:
@@ -252,18 +253,9 @@ class Conversation:
         wanted = any(self._requests.waiting_for_server()) or bool(self._local.lists_answered_empty)
         self._server_side.open_session_and_streams(wanted=wanted or bool(self._requests))
         self._server_side.read_lists(busy=bool(self._requests))
+        self._calls.end_abandoned()
         has_server = self._server_side.server is not None
         self._need.ask_or_release(wanted=wanted, idle=not self._requests, has_server=has_server, now=self._now)
-
-    def _handle_failed_session(self) -> None:
-        session = self._server_side.session
-        if session.phase is SessionPhase.FAILED:
-            self._server_side.drop_session()
-            if session.refusal is not None:
-                self._refuse_session(session.refusal)
-            elif session.failure is not None:
-                self._stop_using_server()
-                self._need.ask_again_later(self._now, session_problem(session.failure))
 
     def _refuse_session(self, refusal: Mapping[str, Any]) -> None:
         """Answer what waits for a session with the reason why the server has refused to open one."""
@@ -284,13 +276,21 @@ class Conversation:
                 self._requests.answer(request, answer)
                 return
         if server is not None and self._now >= request.not_before and request.method != "initialize":
-            self._need.note_request_sent(self._now)
-            self._server_side.note_request_sent(server)
-            session, message = self._server_side.session, request.message
-            handler = Forwarding(request, self._server_side.relay, session, self)
-            headers = self._server_side.headers_for(message)
-            exchange = self._outbox.begin_exchange(server, headers, message.text, handler)
-            request.mark_sent(exchange, server.number, session.number, self._now)
+            prepared = self._calls.prepare(request, server, self._now)
+            if isinstance(prepared, Problem):
+                self._requests.answer(request, request.error_answer(prepared))
+            elif prepared is not None:
+                self._send(request, prepared, server)
+
+    def _send(self, request: ClientRequest, message: Message, server: Server) -> None:
+        self._need.note_request_sent(self._now)
+        self._server_side.note_request_sent(server)
+        session = self._server_side.session
+        handler = Forwarding(request, self._server_side.relay, session, self)
+        headers = self._server_side.headers_for(message)
+        exchange = self._outbox.begin_exchange(server, headers, message.text, handler)
+        request.mark_sent(exchange, server.number, session.number, self._now)
+        self._calls.note_sent(request, server, exchange)
 
     def _answer_without_server(self, request: ClientRequest, problem: Problem) -> None:
         """Answer a request whose time is over, or that no server can answer: by a fallback, or by the problem."""

@@ -1,8 +1,9 @@
 """What goes into a conversation (events) and comes out of it (actions), and the values in them."""
 
 from collections.abc import Mapping
-from enum import Enum
 from typing import Any, NamedTuple
+
+from .servers import Outcome, Server
 
 Id = str | int | float
 
@@ -26,51 +27,6 @@ class Problem(NamedTuple):
     retry_after_ms: int | None = None
     data: Mapping[str, Any] | None = None
     """More about the problem, for programs: what the error of the daemon has in its `data`."""
-
-
-class Pin(NamedTuple):
-    """How a call names the editor that it is for: the `[pin]` of the kind (docs/configuration.md).
-
-    `argument` is the argument of tools that names the session of an editor. The server lists its sessions as the
-    structured result of `tool` called with `arguments`, or as the text of `resource`: under the key `sessions`, each
-    with an id, the path of the project and the process of the editor under the other keys.
-    """
-
-    argument: str
-    tool: str | None = None
-    arguments: Mapping[str, Any] = {}
-    resource: str | None = None
-    sessions: str = "sessions"
-    id: str = "session_id"
-    project: str = "project_path"
-    pid: str | None = None
-
-
-class Server(NamedTuple):
-    """A server that is ready. Each process of it and each of its addresses has a `number` of its own, from 1 on.
-
-    `name` is the id of the server in the daemon. `gate` is that of its kind: "off", "serialize" or "reject".
-    """
-
-    number: int
-    version: str | None = None
-    name: str = ""
-    gate: str = "off"
-    pin: Pin | None = None
-
-
-class Outcome(Enum):
-    """How an exchange with a server has ended.
-
-    NOT_SENT proves that the server has not received the whole request. LOST proves nothing. REFUSED is an answer of a
-    status other than 2xx. INVALID is an answer that is no HTTP, or not of a content type that MCP knows.
-    """
-
-    NOT_SENT = "not sent"
-    COMPLETE = "complete"
-    REFUSED = "refused"
-    LOST = "lost"
-    INVALID = "invalid"
 
 
 # --- events ---
@@ -148,7 +104,23 @@ class ExchangeEnded(NamedTuple):
 
 
 class EditorsChanged(NamedTuple):
-    """The daemon says that an editor has come or gone, so the sessions of editors may be others."""
+    """The daemon says that an editor has come or gone, so the sessions of editors may be others.
+
+    `pids` are the processes of the editors that the daemon knows and that have this project open.
+    """
+
+    pids: frozenset[int] = frozenset()
+
+
+class EditorsExamined(NamedTuple):
+    """Answers `ExamineEditors`: those of the paths that are this project, and those of the processes that run.
+
+    `reading` is the one of that action.
+    """
+
+    reading: int
+    projects: frozenset[str]
+    pids: frozenset[int]
 
 
 class CallAdmitted(NamedTuple):
@@ -172,6 +144,7 @@ class ProjectDecided(NamedTuple):
 
     has_changed: bool
     content: Mapping[str, Any] | None = None
+    project: str | None = None
 
 
 class DeadlineReached(NamedTuple):
@@ -190,6 +163,7 @@ Event = (
     | ServerSentMessage
     | ExchangeEnded
     | EditorsChanged
+    | EditorsExamined
     | CallAdmitted
     | CallRefused
     | ProjectDecided
@@ -252,6 +226,17 @@ class FindProject(NamedTuple):
     roots: tuple[str, ...]
 
 
+class ExamineEditors(NamedTuple):
+    """Find out which of these paths are this project, and which of these processes run. `EditorsExamined` follows.
+
+    `reading` is the number of the reading that has found the paths.
+    """
+
+    reading: int
+    projects: frozenset[str]
+    pids: frozenset[int]
+
+
 class IntroduceClient(NamedTuple):
     """Tell the daemon who the client is: the `clientInfo` that it gives of itself. No event follows."""
 
@@ -292,6 +277,7 @@ Action = (
     | ReleaseServer
     | WriteCatalogue
     | FindProject
+    | ExamineEditors
     | IntroduceClient
     | BeginCall
     | EndCall

@@ -3,10 +3,11 @@
 from typing import NamedTuple, Protocol
 
 from .client_request import TOOL_CALL, ClientRequest
-from .events_and_actions import ExchangeEnded, Outcome, Problem
+from .events_and_actions import ExchangeEnded, Problem
 from .messages.message import Message, UnusableMessageError, encode, parse
 from .messages.replies import error
 from .relay import AnswerableSession, Relay
+from .servers import Outcome
 
 SENDS_MAX = 8
 """How often a request is sent at most, while servers provably do not receive or accept it."""

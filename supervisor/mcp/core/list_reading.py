@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from .events_and_actions import ExchangeEnded, Headers, Server
+from .events_and_actions import ExchangeEnded, Headers
 from .messages.catalogue import LIST_KEYS, EraCatalogue
 from .messages.message import Message, encode, whole_body
 from .messages.replies import request
 from .outbox import Outbox
+from .servers import Server
 
 PAGES_MAX = 100
 
@@ -25,7 +26,8 @@ class ListReading:
         self._outbox = outbox
         self._era = era
         self._prefix = prefix
-        self._methods_left = [method for method in LIST_KEYS if era.has_list(method)]
+        # A client of the modern era need not have asked what the server has.
+        self._methods_left = [method for method in LIST_KEYS if era.hello is None or era.has_list(method)]
         self._items: list[Any] = []
         self._pages = 0
         self._cursor: str | None = None
@@ -34,6 +36,7 @@ class ListReading:
         self._headers_of: HeadersOf = lambda _: ()
         self._params: dict[str, Any] = {}
         self.lists: dict[str, list[Any]] = {}
+        self.has_read_tools = False
         self.is_done = not self._methods_left
 
     def begin(self, server: Server, headers_of: HeadersOf, params: dict[str, Any]) -> None:
@@ -60,6 +63,7 @@ class ListReading:
             self._cursor = cursor
             return
         self.lists[method] = self._items
+        self.has_read_tools = self.has_read_tools or method == "tools/list"
         self._next_list()
 
     def on_end(self, end: ExchangeEnded) -> None:  # noqa: ARG002 (as `Handler` has it)

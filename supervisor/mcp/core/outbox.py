@@ -3,8 +3,9 @@
 import contextlib
 from typing import Protocol
 
-from .events_and_actions import AbortExchange, Action, BeginExchange, ExchangeEnded, Headers, SendToClient, Server, Text
+from .events_and_actions import AbortExchange, Action, BeginExchange, ExchangeEnded, Headers, SendToClient, Text
 from .messages.message import Message, UnusableMessageError, parse
+from .servers import Server
 
 
 class Handler(Protocol):
@@ -49,6 +50,10 @@ class Outbox:
         """Abort an exchange. Its handler is not called again."""
         if self._handlers.pop(exchange, None) is not None:
             self._actions.append(AbortExchange(exchange))
+
+    def is_open(self, exchange: int) -> bool:
+        """Return whether an exchange was begun, and is neither over nor aborted."""
+        return exchange in self._handlers
 
     def deliver_message(self, exchange: int, text: Text, session_id: str | None) -> None:
         """Give a message of a server to the handler of its exchange. A text that is no message is dropped.

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from .client_request import GREETING_METHODS, ClientRequest
+from .client_request import GREETING_METHODS, ClientRequest, RequestTable
 from .events_and_actions import FindProject, Id
 from .local_answers import LocalAnswers
 from .messages import replies
 from .messages.headers import META_CAPABILITIES
 from .messages.message import Message, UnusableMessageError, encode, parse, whole_message
 from .outbox import Outbox
-from .request_table import RequestTable
 
 NEVER = float("inf")
 

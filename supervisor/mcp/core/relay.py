@@ -2,10 +2,11 @@
 
 from typing import NamedTuple, Protocol
 
-from .events_and_actions import Id, Server, Text
+from .events_and_actions import Id, Text
 from .messages.message import Message, encode, with_id
 from .messages.replies import notification
 from .outbox import Outbox
+from .servers import Server
 
 
 class AnswerableSession(Protocol):

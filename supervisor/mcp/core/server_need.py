@@ -1,7 +1,19 @@
-"""Decides when the daemon is asked for a server, and when the server is released."""
+"""Decides when the daemon is asked for a server, when a server is used, and when it is released."""
 
-from .events_and_actions import EnsureServer, Problem, ReleaseServer
+from .events_and_actions import (
+    EnsureProgress,
+    EnsureServer,
+    EnsureSucceeded,
+    Problem,
+    ReleaseServer,
+    ServerGone,
+    ServerLeaving,
+    ServerReady,
+)
+from .forwarding import Verdict
 from .outbox import Outbox
+from .server_side import ServerSide
+from .session import SessionPhase, session_problem
 
 NEVER = float("inf")
 
@@ -98,3 +110,61 @@ class ServerNeed:
         if self._is_asking_due:
             return self._retry_at
         return self._last_used + RELEASE_S if idle and self._is_kept else NEVER
+
+
+ServerNews = ServerReady | ServerLeaving | ServerGone | EnsureSucceeded | EnsureProgress
+
+
+class ServerUse:
+    """Keeps the state of the present server and the need for another one in step."""
+
+    def __init__(self, need: ServerNeed, server_side: ServerSide) -> None:
+        self._need = need
+        self._server_side = server_side
+
+    def handle(self, event: ServerNews, now: float) -> None:
+        """Use the server that is ready, or no longer the one that leaves or has ended."""
+        match event:
+            case EnsureSucceeded():
+                self._need.note_ensure_succeeded(now)
+            case EnsureProgress(message):
+                self._need.progress_text = message
+            case ServerReady(server):
+                self._need.note_server_ready()
+                if self._server_side.server != server:
+                    self.stop()
+                    self._server_side.server = server
+            case ServerLeaving(number) | ServerGone(number):
+                if self._server_side.is_used(number):
+                    self.stop()
+                self._server_side.end_work_of(number, ended=isinstance(event, ServerGone))
+
+    def stop(self) -> None:
+        """Send nothing more to the server, and let the daemon be asked for another one."""
+        self._need.note_server_lost()
+        self._server_side.stop_using()
+
+    def leave(self, verdict: Verdict, server_number: int, session_number: int, now: float) -> None:
+        """Leave the server or its session, if the verdict on an exchange with them says so.
+
+        Another exchange may have said so before, and there may be a new server or session since.
+        """
+        if verdict.leave_server and self._server_side.is_used(server_number):
+            self.stop()
+            self._need.ask_again_later(now)
+        elif verdict.drop_session and self._server_side.session.number == session_number:
+            self._server_side.drop_session()
+
+    def drop_failed_session(self, now: float) -> dict[str, object] | None:
+        """Leave a session that could not be opened, and return the error object with which the server has refused it.
+
+        Returns None if no session has failed, or if the server cannot be reached.
+        """
+        session = self._server_side.session
+        if session.phase is not SessionPhase.FAILED:
+            return None
+        self._server_side.drop_session()
+        if session.refusal is None and session.failure is not None:
+            self.stop()
+            self._need.ask_again_later(now, session_problem(session.failure))
+        return session.refusal

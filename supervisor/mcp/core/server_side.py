@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from .events_and_actions import FailExchange, Headers, Server, Text, WriteCatalogue
+from .events_and_actions import FailExchange, Headers, Text, WriteCatalogue
 from .list_reading import ListReading
 from .local_answers import LocalAnswers
 from .messages import headers, replies
@@ -11,6 +11,7 @@ from .messages.catalogue import Catalogue
 from .messages.message import Message
 from .outbox import Outbox
 from .relay import Relay
+from .servers import Server
 from .session import LegacySession, SessionPhase
 from .subscriptions import Subscriptions
 
@@ -29,6 +30,8 @@ class ServerSide:
         self._settings: dict[str, Text] = {}
         self._list_reading: ListReading | None = None
         """The reading of the server's lists in this session. None if it has not begun."""
+        self._lists_are_wanted = False
+        """Whether a request of the client waits for the lists."""
         self._last_sent_to = 0
         """The number of the server that a request of the client was sent to last. 0 is none."""
         self.relay = Relay(outbox, prefix)
@@ -106,25 +109,43 @@ class ServerSide:
         elif wanted and self.session.phase is SessionPhase.NONE:
             self.session.open(self.server, self._local.initialize_params)
 
-    def read_lists_again(self) -> None:
-        """Let `read_lists` read the lists once more, because they have changed."""
-        self._list_reading = None
+    def read_lists_again(self, *, wanted: bool = False) -> None:
+        """Let `read_lists` read the lists once more, because they have changed.
 
-    def read_lists(self, *, busy: bool) -> None:
-        """Begin to read the lists, once in each session, and keep what was read. Called after each event.
-
-        `busy`: requests of the client are unanswered. They come first, because a server takes long to list its tools.
+        `wanted`: a request of the client waits for them.
         """
-        reading, server = self._list_reading, self.ready_server
+        self._list_reading = None
+        self._lists_are_wanted = wanted
+
+    @property
+    def has_read_tools(self) -> bool | None:
+        """Return whether the list of tools was read in this session. Returns None while it is still to be read.
+
+        A server that declares no tools has nothing to read.
+        """
+        reading = self._list_reading
+        if reading is None or not reading.is_done or reading.lists:
+            return None
+        return reading.has_read_tools or not self._local.era_catalogue.has_list("tools/list")
+
+    def take_lists(self) -> None:
+        """Keep the lists that were read. Called after each event."""
+        reading = self._list_reading
         if reading is not None and reading.is_done and reading.lists:
             self.update_catalogue(reading.lists)
             reading.lists = {}
-        if reading is not None or server is None or self._local.era_catalogue.hello is None:
+
+    def read_lists(self, *, busy: bool) -> None:
+        """Begin to read the lists, once in each session. Called after each event.
+
+        `busy`: requests of the client are unanswered. They come first, because a server takes long to list its tools.
+        """
+        server = self.ready_server
+        if self._list_reading is not None or server is None:
             return
-        if busy and not self._local.lists_answered_empty:
+        if not self._lists_are_wanted and not self._may_read_lists(server, busy=busy):
             return
-        if self._local.is_modern and self._last_sent_to != server.number:
-            return
+        self._lists_are_wanted = False
         prefix = f"{self._prefix}-{self.session.number}"
         self._list_reading = ListReading(self._outbox, self._local.era_catalogue, prefix)
         if self._local.is_modern:
@@ -133,6 +154,12 @@ class ServerSide:
         else:
             session = self.session
             self._list_reading.begin(server, lambda _: session.headers, {})
+
+    def _may_read_lists(self, server: Server, *, busy: bool) -> bool:
+        """Return whether this is the time to read the lists, if no request waits for them."""
+        if self._local.era_catalogue.hello is None or (busy and not self._local.lists_answered_empty):
+            return False
+        return not self._local.is_modern or self._last_sent_to == server.number
 
     def update_catalogue(self, lists: dict[str, list[Any]]) -> None:
         """Replace lists of the catalogue, tell the client which ones have changed, and write the catalogue."""

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from .events_and_actions import ExchangeEnded, Headers, Outcome, Problem, Server, Text
+from .events_and_actions import ExchangeEnded, Headers, Problem, Text
 from .messages import headers
 from .messages.catalogue import EraCatalogue
 from .messages.message import INTERNAL_ERROR, Message, UnusableMessageError, parse, whole_body
 from .messages.replies import notification, request
 from .outbox import IgnoringHandler, Outbox
 from .relay import Relay
+from .servers import Outcome, Server
 
 
 class SessionPhase(Enum):

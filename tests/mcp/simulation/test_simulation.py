@@ -7,8 +7,9 @@ import pytest
 
 from supervisor.mcp.core import client_request, forwarding, relay, server_side, session
 from supervisor.mcp.core.conversation import Conversation
-from supervisor.mcp.core.events_and_actions import ExchangeEnded, Outcome
+from supervisor.mcp.core.events_and_actions import ExchangeEnded
 from supervisor.mcp.core.messages.message import Message
+from supervisor.mcp.core.servers import Outcome
 from tests.mcp.simulation.world import PromiseBrokenError, World
 
 STEPS = 150

@@ -18,15 +18,14 @@ from supervisor.mcp.core.events_and_actions import (
     Event,
     ExchangeEnded,
     FailExchange,
-    Outcome,
     Problem,
     SendToClient,
-    Server,
     ServerGone,
     ServerLeaving,
     ServerReady,
     ServerSentMessage,
 )
+from supervisor.mcp.core.servers import Outcome, Server
 
 MODERN = "2026-07-28"
 TOOLS = [{"name": "write"}, {"name": "look", "annotations": {"readOnlyHint": True}}]

@@ -9,8 +9,15 @@ from supervisor.errors import InvalidParams
 from supervisor.wire import fields
 from supervisor.wire.messages.common import EditorInfo, Server
 from supervisor.wire.messages.daemon import DaemonShutdown, PortsExplain, Reap, Status, StatusResult
-from supervisor.wire.messages.editors import EditorAttach, EditorDetach
-from supervisor.wire.messages.servers import OwnerClaim, ServerEnsure, ServerGet, ServerList, ServerStop
+from supervisor.wire.messages.servers import (
+    EditorAttach,
+    EditorDetach,
+    OwnerClaim,
+    ServerEnsure,
+    ServerGet,
+    ServerList,
+    ServerStop,
+)
 from supervisor.wire.messages.session import Hello, HelloResult, Ping
 
 CLIENT = {"name": "plugin", "version": "1"}

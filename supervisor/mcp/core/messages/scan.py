@@ -41,13 +41,15 @@ class NotJsonError(ValueError):
     """The text is not JSON in UTF-8. The message says why, and quotes nothing."""
 
 
-def member_spans(text: Text, start: int = 0, end: int | None = None) -> dict[str, Span]:
+def member_spans(text: Text, start: int = 0, end: int | None = None, *, is_checked: bool = False) -> dict[str, Span]:
     """Return the spans of the values of an object's members, by name. The whole object is checked.
+
+    `is_checked`: the text is known to be JSON. Then any depth is allowed, and of members of one name the last counts.
 
     Raises:
         NotJsonError: the text is not one JSON object, or has a member twice.
     """
-    return _Scan(text, len(text) if end is None else end).members(start)
+    return _Scan(text, len(text) if end is None else end, is_checked=is_checked).members(start)
 
 
 def check_utf8(text: Text) -> None:
@@ -106,9 +108,10 @@ def _has_controls(piece: bytes) -> bool:
 class _Scan:
     """A pass over a text. Holds the closing byte of each open bracket, and the members of the outermost object."""
 
-    def __init__(self, text: Text, end: int) -> None:
+    def __init__(self, text: Text, end: int, *, is_checked: bool) -> None:
         self._text = text
         self._end = end
+        self._is_checked = is_checked
         self._closing = bytearray()
         self._members: dict[str, Span] = {}
         self._key = ""
@@ -170,7 +173,8 @@ class _Scan:
         """Return which tokens may come after a bracket, comma or colon. `position` is the one after the mark."""
         closing = self._closing
         if mark in _END_OF:
-            if expected not in _VALUES or (not closing and mark != _OBJECT) or len(closing) >= DEPTH_MAX:
+            too_deep = len(closing) >= DEPTH_MAX and not self._is_checked
+            if expected not in _VALUES or (not closing and mark != _OBJECT) or too_deep:
                 raise NotJsonError("not a JSON object, or nested too deeply")
             if len(closing) == 1:
                 self._value_start = position - 1
@@ -188,6 +192,6 @@ class _Scan:
         raise NotJsonError("not JSON")
 
     def _add_member(self, span: Span) -> None:
-        if self._key in self._members:
+        if self._key in self._members and not self._is_checked:
             raise NotJsonError("an object has the same key twice")
         self._members[self._key] = span

@@ -1,0 +1,216 @@
+"""Prepares calls of tools: names the editor that a call is for, and has the daemon admit the call if its kind asks."""
+
+from ..client_request import TOOL_CALL, ClientRequest, RequestTable
+from ..events_and_actions import BeginCall, CallAdmitted, CallRefused, EditorsChanged, EditorsExamined, EndCall, Problem
+from ..forwarding import LISTS_PAUSE_S, Verdict
+from ..local_answers import LocalAnswers
+from ..messages.arguments import given_argument, with_argument
+from ..messages.message import Message
+from ..outbox import Outbox
+from ..server_side import ServerSide
+from ..servers import Server
+from .editor_sessions import EditorSessions
+
+NO_GATE = "off"
+
+EDITOR_BUSY = "EDITOR_BUSY"
+
+ASK_PAUSE_S = 0.5
+"""The pause before the daemon is asked again for a call that it could not judge."""
+
+
+CallNews = EditorsChanged | EditorsExamined | CallAdmitted | CallRefused
+
+
+class _RunningCall:
+    """A call of which the daemon is told: from `BeginCall` to `EndCall`."""
+
+    def __init__(self, number: int, server: int, editor_pid: int | None) -> None:
+        self.number = number
+        self.server = server
+        self.editor_pid = editor_pid
+        self.is_admitted = False
+        self.exchange: int | None = None
+        """The exchange in which the call was sent. None if it was not sent."""
+
+
+class CallPreparation:
+    """What calls need before they are sent, and the calls that run.
+
+    Every call that has begun is ended exactly once, on whatever way it goes: `end_abandoned` is called after each event
+    for those that no other method has ended.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        requests: RequestTable,
+        local: LocalAnswers,
+        server_side: ServerSide,
+        sessions: EditorSessions,
+    ) -> None:
+        self._outbox = outbox
+        self._requests = requests
+        self._local = local
+        self._server_side = server_side
+        self._sessions = sessions
+        self._count = 0
+        self._running: dict[ClientRequest, _RunningCall] = {}
+        self._read_for: set[tuple[int, int, str]] = set()
+        """The unknown tools for which the lists were read again, with the server and session."""
+
+    def prepare(self, request: ClientRequest, server: Server, now: float) -> Message | Problem | None:
+        """Return the message to send, or why it cannot be sent. Returns None if something else has to happen first."""
+        request.waits_for = None
+        message = request.message
+        if request.method != TOOL_CALL or not self._needs_tool(server):
+            return message
+        if not self._knows_tool(request, server, now):
+            request.waits_for = "waiting for the server's list of tools"
+            return None
+        pid: int | None = None
+        if server.pin is not None and self._is_for_editor(request.tool, server):
+            given = given_argument(message, server.pin.argument)
+            if given is None and self._sessions.has_project:
+                found = self._sessions.find(request, server.pin, now)
+                if found is None or isinstance(found, Problem):
+                    request.waits_for = f"waiting for the editor of {self._sessions.project}"
+                    return found
+                request.session, pid = found, found.pid
+                message = with_argument(message, server.pin.argument, found.id)
+            elif isinstance(given, str):
+                pid = self._sessions.find_process(given)
+        if server.gate != NO_GATE and not self._is_read_only(request) and not self._is_admitted(request, server, pid):
+            request.waits_for = "waiting for other calls on this editor"
+            return None
+        self._begin_unasked(request, server, pid)
+        return message
+
+    def note_sent(self, request: ClientRequest, server: Server, exchange: int) -> None:
+        """Note in which exchange a call was sent."""
+        if request.method == TOOL_CALL:
+            self._begin_unasked(request, server, None)
+            self._running[request].exchange = exchange
+
+    def end(self, request: ClientRequest) -> None:
+        """End the call of this request, if it has begun. It begins again if it is sent again."""
+        call = self._running.pop(request, None)
+        if call is not None:
+            self._outbox.add(EndCall(call.number))
+
+    def end_abandoned(self) -> None:
+        """End the calls that will not be sent, and those whose exchange was aborted. Called after each event."""
+        server = self._server_side.server
+        for request, call in list(self._running.items()):
+            if call.exchange is not None:
+                is_over = not self._outbox.is_open(call.exchange)
+            else:
+                waits = self._requests.has(request) and request.is_held
+                is_over = not waits or server is None or server.number != call.server
+            if is_over:
+                self.end(request)
+
+    def handle(self, event: CallNews, now: float) -> None:
+        """Handle what the daemon or the shell says about calls and editors."""
+        match event:
+            case EditorsChanged(pids):
+                self._sessions.note_editors(pids, now)
+            case EditorsExamined():
+                self._sessions.on_examined(event, now)
+            case CallAdmitted(number):
+                for call in self._running.values():
+                    call.is_admitted = call.is_admitted or call.number == number
+            case CallRefused(number, problem):
+                self._refuse(number, problem, now)
+
+    def _refuse(self, number: int, problem: Problem, now: float) -> None:
+        """Answer a call that the daemon has not admitted. Without a verdict of the daemon, it is asked again."""
+        request = next((request for request, call in self._running.items() if call.number == number), None)
+        if request is None:
+            return
+        del self._running[request]
+        if problem.code != EDITOR_BUSY and problem.retryable:
+            request.hold(now, ASK_PAUSE_S)
+            request.problem = problem
+        else:
+            self._requests.answer(request, request.error_answer(problem))
+
+    def judge(self, request: ClientRequest, verdict: Verdict, now: float) -> Verdict:
+        """Return how a request goes on after an exchange, given what the exchange says about its editor's session."""
+        session, pin = request.session, None if self._server_side.server is None else self._server_side.server.pin
+        if session is None:
+            return verdict
+        request.session = None
+        answer = verdict.answer
+        if answer is not None and not _is_error_result(answer):
+            self._sessions.confirm(session, now)
+            return verdict
+        self._sessions.forget()
+        if answer is None or pin is None or pin.unknown is None or pin.unknown.encode() not in answer.text:
+            return verdict
+        if self._local.may_repeat(request) and request.times_repeated == 0:
+            request.times_repeated += 1
+        else:
+            # The server need not have found that out before it did anything, so the call is not sent again.
+            request.has_lost_session = True
+        request.asked_at = now
+        return Verdict()
+
+    def _needs_tool(self, server: Server) -> bool:
+        """Return whether it matters what the called tool is."""
+        return server.gate != NO_GATE or (server.pin is not None and self._sessions.has_project)
+
+    def _knows_tool(self, request: ClientRequest, server: Server, now: float) -> bool:
+        """Return whether the lists say all there is to know about the called tool. If not, let them be read."""
+        if self._local.era_catalogue.tool(request.tool):
+            return True
+        key = (server.number, self._server_side.session.number, request.tool)
+        if key not in self._read_for:
+            self._read_for.add(key)
+            self._server_side.read_lists_again(wanted=True)
+            return False
+        was_read = self._server_side.has_read_tools
+        if was_read is False:
+            # Without the list, the call might go to the editor of another project.
+            self._read_for.discard(key)
+            request.hold(now, LISTS_PAUSE_S)
+        return was_read is True
+
+    def _is_for_editor(self, tool: str, server: Server) -> bool:
+        """Return whether a tool takes the argument that names an editor."""
+        pin = server.pin
+        if pin is None or tool in pin.exempt or tool == pin.tool:
+            return False
+        schema = self._local.era_catalogue.tool(tool).get("inputSchema")
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        return isinstance(properties, dict) and pin.argument in properties
+
+    def _is_read_only(self, request: ClientRequest) -> bool:
+        """Return whether the called tool says that it changes nothing."""
+        hints = self._local.era_catalogue.tool(request.tool).get("annotations")
+        return isinstance(hints, dict) and hints.get("readOnlyHint") is True
+
+    def _is_admitted(self, request: ClientRequest, server: Server, pid: int | None) -> bool:
+        """Return whether the daemon has admitted the call for this editor. If it was not asked, it is asked now."""
+        call = self._running.get(request)
+        if call is not None and (call.server != server.number or call.editor_pid != pid):
+            self.end(request)
+            call = None
+        if call is None:
+            self._begin(request, server, pid, needs_admission=True)
+        return call is not None and call.is_admitted
+
+    def _begin_unasked(self, request: ClientRequest, server: Server, pid: int | None) -> None:
+        """Let a call begin, unless it has."""
+        if request not in self._running:
+            self._begin(request, server, pid, needs_admission=False)
+
+    def _begin(self, request: ClientRequest, server: Server, pid: int | None, *, needs_admission: bool) -> None:
+        self._count += 1
+        self._running[request] = _RunningCall(self._count, server.number, pid)
+        self._outbox.add(BeginCall(self._count, server.number, request.tool, pid, needs_admission))
+
+
+def _is_error_result(answer: Message) -> bool:
+    """Return whether an answer to a call says that the call has failed."""
+    return answer.is_error or (isinstance(answer.body, dict) and answer.body.get("isError") is True)
