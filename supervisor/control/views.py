@@ -20,6 +20,7 @@ from ..wire.messages.common import (
     EditorInfo,
     FailureInfo,
     LeaseInfo,
+    Pin,
     ProcessInfo,
     ReapVerdict,
     RecipeChange,
@@ -185,9 +186,30 @@ class Views:
             bridges=tuple(map(bridge_info, record.bridges)),
             bearer=None if bearer is None else BearerRecord(*bearer),
             gate=self._context.kind_of(record).gate,
+            pin=self._pin(record),
             recipe_changes=tuple(
                 RecipeChange(change.part, change.detail) for change in recipe_changes(self._context, record)
             ),
+        )
+
+    def _pin(self, record: ServerRecord) -> Pin | None:
+        """Return how a call names its editor, or None if calls of this kind name none."""
+        rule = self._context.kind_of(record).pin
+        return (
+            None
+            if rule is None
+            else Pin(
+                argument=rule.argument,
+                sessions=rule.sessions,
+                id=rule.id,
+                project=rule.project,
+                pid=rule.pid,
+                tool=rule.tool,
+                arguments=rule.arguments,
+                resource=rule.resource,
+                unknown=rule.unknown,
+                exempt=rule.exempt,
+            )
         )
 
     def _editor(self, editor: Editor, servers: tuple[str, ...]) -> EditorInfo:

@@ -8,9 +8,9 @@ from ..kinds.catalog import Catalog
 from ..native.api import Platform
 from ..values import frozen
 from .attachments import Attachments
+from .claims.editors import Editors
 from .claims.leases import Leases
 from .claims.registration import Registrar
-from .claims.servers import Editors
 from .ending.automatic_restart import AutomaticRestarter
 from .ending.reap import Reaper
 from .ending.replace import Replacer

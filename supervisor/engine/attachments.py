@@ -3,8 +3,8 @@
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
 from ..native.api import identify_if_told
+from .claims.editors import Arrival, Editors
 from .claims.leases import Leases
-from .claims.servers import Arrival, Editors
 from .monitor import Monitor
 from .state.context import EngineContext
 

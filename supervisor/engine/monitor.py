@@ -14,7 +14,7 @@ from ..core.lifecycle import SERVING
 from ..core.model import Editor, Liveness, Ownership, ProcessIdentity, ServerFailure, ServerRecord, ServerState
 from ..core.single_flight import Operation, OperationRequest
 from ..errors import StartFailed, SupervisorError
-from .claims.servers import Editors
+from .claims.editors import Editors
 from .ending.automatic_restart import AutomaticRestarter
 from .ending.reap import Reaper
 from .ending.termination import Termination

@@ -7,8 +7,8 @@ from ..core.deadlines import start_deadline, stop_deadline
 from ..core.model import ServerRecord
 from ..core.reaping import Reap, Verdict
 from ..core.single_flight import Operation, OperationRequest, requester_name
+from .claims.editors import Editors
 from .claims.registration import Registrar
-from .claims.servers import Editors
 from .ending.reap import Reaper
 from .ending.requested_restart import RequestedRestarter
 from .ending.shutdown import Shutdown

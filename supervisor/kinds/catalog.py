@@ -12,7 +12,7 @@ from ..core.pep440 import canonical, parse
 from ..errors import KindUnknown, quoted
 from .command_rules import check_is_list, check_ports_are_passed, check_program
 from .kind import Addon, Kind, PortRange, Secret, placeholders
-from .query_routes import identify_of, range_of, ready_of, sessions_of
+from .query_routes import identify_of, pin_of, range_of, ready_of, sessions_of
 from .table import Table, refuse
 from .versions import VersionRange
 
@@ -141,6 +141,7 @@ class _Recipe(Table):
             client_mark=self.text("client_mark", _VARIABLE, "write the name of a variable"),
             bridge_locks=self._bridge_locks(),
             connect_versions=range_of(self, "connect_versions"),
+            pin=pin_of(self),
         )
         # The kind has the default of every time, which holds for the keys that the recipe leaves out.
         times: dict[str, Any] = {key: self.seconds(key, getattr(kind, key)) for key in _TIMES}

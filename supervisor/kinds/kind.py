@@ -105,6 +105,29 @@ class SessionRoute:
 
 
 @frozen
+class PinRule:
+    """How a tool call of an AI client names the editor that it is for.
+
+    `argument` is the argument of tools that names the session of an editor. A tool named in `exempt` is for no editor.
+    The server lists its sessions as the structured result of `tool` with `arguments`, or as the JSON text of
+    `resource`: a list under the key `sessions`. `id`, `project` and `pid` are the keys of one session: its id, the path
+    of the project, and the process of the editor (None if the list has none). An error result with the text `unknown`
+    says that the server does not know the session.
+    """
+
+    argument: str
+    sessions: str
+    id: str
+    project: str
+    pid: str | None = None
+    tool: str | None = None
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    resource: str | None = None
+    unknown: str | None = None
+    exempt: tuple[str, ...] = ()
+
+
+@frozen
 class Addon:
     """The place of an addon's version: a file in the project, in the form of Godot's ConfigFile."""
 
@@ -172,6 +195,7 @@ class Kind:
     client_mark: str | None = None
     bridge_locks: tuple[str, ...] = ()
     connect_versions: str | None = None
+    pin: PinRule | None = None
     grace_s: float = 5.0
     linger_s: float = 15.0
     stop_timeout_s: float = 10.0

@@ -1,4 +1,4 @@
-"""The parts of a recipe that say how a running server is asked: `identify`, `ready` and `sessions`.
+"""The parts of a recipe that say how a running server is asked: `identify`, `ready`, `sessions` and `pin`.
 
 A path is that of a URL in `http`; an answer path leads to a value of the JSON answer (`answer_values.py`).
 """
@@ -9,7 +9,7 @@ from dataclasses import fields
 
 from ..errors import quoted
 from .answer_values import flattened, path_of
-from .kind import ANSWER_TIMEOUT_S, IdentifyRule, PortRange, ReadyRule, Secret, SessionRoute
+from .kind import ANSWER_TIMEOUT_S, IdentifyRule, PinRule, PortRange, ReadyRule, Secret, SessionRoute
 from .table import Table, refuse
 from .versions import VersionRange
 
@@ -98,6 +98,42 @@ def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
     if count is None:
         refuse(table.at("count"), "missing", "write the key of the answer that lists or counts the sessions")
     return SessionRoute(http=path, port=_route_port(recipe, table, ports), count=count)
+
+
+def pin_of(recipe: Table) -> PinRule | None:
+    """Return how a tool call names the editor that it is for, or None if it does not.
+
+    Raises:
+        ConfigInvalid: a key is wrong.
+    """
+    if "pin" not in recipe.content:
+        return None
+    table = recipe.table("pin", ("argument", "exempt", "unknown", "list"))
+    argument = table.text("argument")
+    if argument is None:
+        refuse(table.at("argument"), "missing", 'write the argument of tools that names an editor, like "session_id"')
+    listed = table.table("list", ("tool", "arguments", "resource", "sessions", "id", "project", "pid"))
+    tool, resource = listed.text("tool"), listed.text("resource")
+    if (tool is None) == (resource is None):
+        refuse(
+            table.at("list"),
+            "neither tool nor resource, or both",
+            'write { resource = "x://sessions" } or { tool = … }',
+        )
+    if tool is None and "arguments" in listed.content:
+        refuse(listed.at("arguments"), "a resource has no arguments", f"set {listed.at('tool')}, or drop it")
+    return PinRule(
+        argument=argument,
+        sessions=listed.text("sessions") or "sessions",
+        id=listed.text("id") or argument,
+        project=listed.text("project") or "project_path",
+        pid=listed.text("pid"),
+        tool=tool,
+        arguments=listed.text_table("arguments"),
+        resource=resource,
+        unknown=table.text("unknown"),
+        exempt=table.words("exempt", fix='write the names of tools, like ["session_list"]'),
+    )
 
 
 def range_of(table: Table, key: str) -> str | None:

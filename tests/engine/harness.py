@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.engine.claims.servers import Arrival
-
 from supervisor.core.model import ProcessIdentity, RegistryContents, ServerRecord
 from supervisor.engine.assembly import Site, assemble
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.identification.queries import OVER_LOOPBACK
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.native.api import ChildCommand

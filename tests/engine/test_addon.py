@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import Origin, Ports, ServerRecord, ServerState, VersionChoice, VersionSource
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.environments.examination import SCRIPT
 from supervisor.engine.starting.versions.advice import notes_on
 from supervisor.errors import InstallFailed

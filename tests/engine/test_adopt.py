@@ -1,8 +1,8 @@
 import asyncio
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest, Candidate
 from supervisor.errors import Busy, NotOurs
 from supervisor.native.api import ChildCommand

@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import Lease, Liveness, Occupant, Origin, ProcessIdentity, ServerRecord, ServerState
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import StartFailed, StateNotWritable, VersionConflict
 from supervisor.native.api import ChildCommand
 from supervisor.registry.codec import decode, encode

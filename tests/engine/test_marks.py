@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import ProcessIdentity
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.errors import StartFailed
 from tests.engine.answers import ANSWERING, start_foreign_toy

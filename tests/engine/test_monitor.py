@@ -5,9 +5,9 @@ import errno
 from pathlib import Path
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import ProcessIdentity, ServerState
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import StartFailed, StopFailed
 from tests.engine.harness import EngineHarness
 from tests.fakes import Fault

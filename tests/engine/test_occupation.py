@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import Editor, ServerRecord, ServerState
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import Busy, NotFound
 from tests.engine.harness import EngineHarness
 

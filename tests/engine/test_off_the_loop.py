@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import Occupant, ProcessIdentity
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from tests.engine.answers import ANSWERING, start_foreign_toy
 from tests.engine.harness import EngineHarness

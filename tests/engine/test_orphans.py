@@ -3,8 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from supervisor.engine.claims.servers import Arrival
-
+from supervisor.engine.claims.editors import Arrival
 from tests.engine.harness import TOY, EngineHarness
 
 

@@ -2,8 +2,8 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.state.registry_writer import RETRY_S
 from supervisor.errors import StateNotWritable
 from supervisor.registry.codec import decode

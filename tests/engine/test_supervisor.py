@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from supervisor.engine.claims.servers import Arrival
 
 from supervisor.core.model import ProcessIdentity, ServerState
+from supervisor.engine.claims.editors import Arrival
 from supervisor.errors import (
     Busy,
     EditorGone,

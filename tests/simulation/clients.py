@@ -2,9 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-from supervisor.engine.claims.servers import Arrival
-
 from supervisor.core.model import ProcessIdentity, ServerRecord
+from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.errors import SupervisorError

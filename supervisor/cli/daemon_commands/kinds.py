@@ -31,10 +31,12 @@ def kinds(*, as_json: bool) -> None:
             kind.package,
             kind.version,
             ", ".join(f"{name} {_range(ports)}" for name, ports in kind.ports.items()),
+            kind.gate,
+            kind.pin.argument if kind.pin is not None else None,
         )
         for kind in found
     ]
-    for text in table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS"), rows):
+    for text in table(("KIND", "TOPOLOGY", "PACKAGE", "VERSION", "PORTS", "GATE", "PIN"), rows):
         output.line(text)
     other_files.warn(where, other_files.ask_running_daemon(where))
 
@@ -52,4 +54,6 @@ def _object(kind: Kind) -> dict[str, Any]:
         "version": kind.version,
         "engine": dict(kind.engine),
         "ports": {name: {"low": ports.low, "high": ports.high} for name, ports in kind.ports.items()},
+        "gate": kind.gate,
+        "pin": kind.pin.argument if kind.pin is not None else None,
     }

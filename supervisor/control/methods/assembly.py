@@ -4,9 +4,10 @@ from ...engine.assembly import Engine
 from ...engine.logs.reader import LogReader
 from ..views import Views
 from .daemon import About, DaemonMethods
+from .editors import EditorMethods
 from .environments import EnvironmentMethods
 from .operations import OperationMethods
-from .servers import EditorMethods, ServerMethods
+from .servers import ServerMethods
 from .streams import EventMethods, LogMethods
 from .table import MethodTable, table_of
 

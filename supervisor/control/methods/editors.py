@@ -2,11 +2,12 @@
 
 from ...core.model import Editor
 from ...engine.attachments import Attachments
-from ...engine.claims.servers import Arrival
+from ...engine.claims.editors import Arrival
 from ...errors import InvalidParams
 from ...wire.messages.common import EditorInfo, LeaseInfo, Server
+from ...wire.messages.editors import EditorAttach, EditorDetach, EditorState
 from ...wire.messages.leases import LeaseAcquire, LeaseRelease, LeaseRenew
-from ...wire.messages.servers import EditorAttach, EditorDetach, EditorState, OwnerClaim, ServerRelease
+from ...wire.messages.servers import OwnerClaim, ServerRelease
 from ..views import Views
 from .table import read
 

@@ -21,7 +21,7 @@ from ..named_requests import Caller, NamedRequests, RequestScope
 from ..pending import PendingRequests
 from ..progress import CallProgress
 from ..views import Views
-from .servers import attached
+from .editors import attached
 from .table import mutation, read
 
 P = TypeVar("P", ServerEnsure, ServerAdopt, ServerStop, ServerRestart)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.events_and_actions import (
+    EditorsChanged,
     EnsureFailed,
     EnsureProgress,
     EnsureSucceeded,
@@ -17,8 +18,8 @@ from ..core.events_and_actions import (
     ServerLeaving,
     ServerReady,
 )
-from ..core.servers import Server
 from .address import Address, address_of
+from .daemon_rows import pids_of, problem_from, server_key, server_of, stopped_by_user
 
 if TYPE_CHECKING:
     from ...client.client import Client
@@ -78,6 +79,8 @@ class DaemonLink:
         """The key of the server that was reported last. None if its end was reported since."""
         self._seen_in_events: tuple[object, ...] | None = None
         """The key of the server that the events were about last. `_reported` may be ahead of it."""
+        self._editors: frozenset[int] | None = None
+        """The processes of the editors that were reported last."""
         self._numbers: dict[tuple[object, ...], int] = {}
         """The numbers by which the conversation knows servers, by key."""
 
@@ -169,7 +172,7 @@ class DaemonLink:
         ended = client.call("server.history")["servers"]
         last = next((row for row in ended if self._fits(row)), None)
         if last is not None and last["how"] == "stopped" and last["by"] != SHUTDOWN_REQUESTER:
-            raise _MustNotStartError(_stopped_by_user(last))
+            raise _MustNotStartError(stopped_by_user(last))
 
     def _release(self, server: str | None, editor: str | None) -> None:
         """Give up the ownership of a server. Does nothing if there is none."""
@@ -218,12 +221,22 @@ class DaemonLink:
     def _listen(self, client: "Client", stream: "Stream") -> None:
         """Report servers for as long as the subscription lasts."""
         self._report_changes(stream.answer["snapshot"]["servers"])
+        self._report_editors(stream.answer["snapshot"]["editors"])
         for method, notice in stream.listen():
             if method != "event":
                 return
+            if str(notice["event"]).startswith("editor."):
+                self._report_editors(client.call("status")["editors"])
             if str(notice["event"]).startswith(("server.", "editor.")):
                 self._choose_kind(client)
                 self._report_changes(client.call("server.list")["servers"], notice)
+
+    def _report_editors(self, rows: Sequence[Json]) -> None:
+        """Report which editors have the project open. Events of bridges, which count as editors, change nothing."""
+        pids = pids_of(rows, self.project)
+        if pids != self._editors:
+            self._editors = pids
+            self._post(EditorsChanged(pids))
 
     def _report_changes(self, rows: Sequence[Json], notice: Json | None = None) -> None:
         """Report what has changed from the server that was reported to these rows.
@@ -232,7 +245,7 @@ class DaemonLink:
         """
         ready = [row for row in rows if self._fits(row) and row["state"] == "ready" and row["url"]]
         row = next((row for row in ready if row["id"] == self._server_id), ready[0] if ready else None)
-        seen = None if row is None else _server_key(row)
+        seen = None if row is None else server_key(row)
         followed, self._seen_in_events = self._seen_in_events, seen or self._seen_in_events
         if followed is not None and seen != followed:
             ended = notice is not None and notice["event"] in END_EVENTS and notice["server"] == followed[0]
@@ -260,12 +273,12 @@ class DaemonLink:
             text = f"{row['id']} has no URL, so nothing can be sent to it"
             self._post(EnsureFailed(Problem("SERVER_HAS_NO_URL", text, "kinds.NAME.url in config.toml")))
             return False
-        key = _server_key(row)
+        key = server_key(row)
         with self._lock:
             number = self._numbers.setdefault(key, len(self._numbers) + 1)
         self._reported = key
         self._on_address(number, address)
-        self._post(ServerReady(Server(number, row["version"], row["id"])))
+        self._post(ServerReady(server_of(row, number)))
         return True
 
 
@@ -275,26 +288,3 @@ class _MustNotStartError(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.message)
         self.problem = problem
-
-
-def _stopped_by_user(row: Json) -> Problem:
-    """Return the problem of a server that the user has stopped. `row` is from the history."""
-    return Problem(
-        "STOPPED_BY_USER",
-        f"the user has stopped the server {row['id']}",
-        f"To start it again: godot-supervisor up {row['kind']}. This client need not be restarted.",
-        fault="caller",
-    )
-
-
-def _server_key(row: Json) -> tuple[object, ...]:
-    """Return what tells one process and address of a server from another: id, pid, start time and URL."""
-    process = row["process"] or {}
-    return (row["id"], process.get("pid"), process.get("started_at"), row["url"])
-
-
-def problem_from(error: Any) -> Problem:
-    """Return an error of the daemon, or of its client, as a problem."""
-    retryable = error.retryable or error.code in {"DISCONNECTED_AFTER_ACCEPT", "DISCONNECTED_BEFORE_ACCEPT"}
-    hint = None if error.hint is None else f"Hint: {error.hint}."
-    return Problem(error.code, error.message, hint, retryable, error.fault.value, error.retry_after_ms)

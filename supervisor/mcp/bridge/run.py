@@ -19,6 +19,7 @@ from ..core.events_and_actions import (
     EndCall,
     EnsureServer,
     Event,
+    ExamineEditors,
     FailExchange,
     FindProject,
     IntroduceClient,
@@ -30,6 +31,7 @@ from ..core.events_and_actions import (
 from .catalogue_files import CatalogueFiles
 from .connection_pool import ConnectionPool
 from .daemon_link import DEFAULT_KIND, DaemonLink
+from .editors import examine
 from .loop import Loop
 from .streams import Input, Output, redirect_stdout
 
@@ -79,6 +81,7 @@ class McpBridge:
             prefix,
             self._catalogues.newest(kind, project),
             time.monotonic(),
+            project=project,
             asks_project=project is None,
         )
         self._is_following = False
@@ -126,7 +129,7 @@ class McpBridge:
         self._daemon.project = found
         catalogue = self._catalogues.newest(self._daemon.kind, found) if has_changed else None
         content = None if catalogue is None else catalogue.to_json()
-        self._loop.post(lambda: self._handle(ProjectDecided(has_changed, content)))
+        self._loop.post(lambda: self._handle(ProjectDecided(has_changed, content, found)))
 
     def _handle(self, event: Event) -> None:
         with self._surviving_defects():
@@ -157,14 +160,21 @@ class McpBridge:
                 self._connections.abort_exchange(exchange)
             case FailExchange(exchange):
                 self._connections.fail_exchange(exchange)
-            case EnsureServer():
-                self._daemon.ensure_server()
-            case ReleaseServer():
-                self._daemon.release_server()
             case WriteCatalogue(version, content):
                 self._catalogues.write(self._daemon.kind or DEFAULT_KIND, self._project, version, content)
             case FindProject(roots):
                 self._find_project(roots)
+            case ExamineEditors():
+                examine(action, self._project, lambda event: self._loop.post(lambda: self._handle(event)))
+            case _:
+                self._ask_daemon(action)
+
+    def _ask_daemon(self, action: Action) -> None:
+        match action:
+            case EnsureServer():
+                self._daemon.ensure_server()
+            case ReleaseServer():
+                self._daemon.release_server()
             case IntroduceClient() | BeginCall() | EndCall():
                 # The daemon is not told yet.
                 pass

@@ -108,6 +108,28 @@ class BearerRecord:
 
 
 @frozen
+class Pin:
+    """How a tool call of an AI client names the editor that it is for, as the kind says (`kinds.NAME.pin`).
+
+    `argument` is the argument of tools that names the session of an editor; `exempt` are tools for no editor. `tool`
+    with `arguments`, or `resource`, lists the sessions under the key `sessions`. `id`, `project` and `pid` are keys of
+    one session; `pid` is null if the list has no processes. An error result with the text `unknown` says that the
+    server does not know the session.
+    """
+
+    argument: str
+    sessions: str
+    id: str
+    project: str
+    pid: str | None
+    tool: str | None
+    arguments: Mapping[str, str]
+    resource: str | None
+    unknown: str | None
+    exempt: tuple[str, ...]
+
+
+@frozen
 class Server:
     """A supervised server. `since` is wall time in seconds.
 
@@ -120,6 +142,7 @@ class Server:
     `by_client`: a bridge of an AI client has started the server from a private environment of the daemon.
     `bearer` is null if the server asks for no bearer, or has no ports yet. The bearer itself never travels here.
     `gate` is off, serialize or reject: what becomes of a tool call while another one runs on the same editor.
+    `pin` is null if tool calls of this kind name no editor.
     `bridges`, in the answer to a stop or a restart, are those that led to the server and may start one themselves.
     """
 
@@ -155,6 +178,7 @@ class Server:
     bridges: tuple[BridgeInfo, ...] = ()
     bearer: BearerRecord | None = None
     gate: str = "off"
+    pin: Pin | None = None
 
 
 @frozen

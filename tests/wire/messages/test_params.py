@@ -9,15 +9,8 @@ from supervisor.errors import InvalidParams
 from supervisor.wire import fields
 from supervisor.wire.messages.common import EditorInfo, Server
 from supervisor.wire.messages.daemon import DaemonShutdown, PortsExplain, Reap, Status, StatusResult
-from supervisor.wire.messages.servers import (
-    EditorAttach,
-    EditorDetach,
-    OwnerClaim,
-    ServerEnsure,
-    ServerGet,
-    ServerList,
-    ServerStop,
-)
+from supervisor.wire.messages.editors import EditorAttach, EditorDetach
+from supervisor.wire.messages.servers import OwnerClaim, ServerEnsure, ServerGet, ServerList, ServerStop
 from supervisor.wire.messages.session import Hello, HelloResult, Ping
 
 CLIENT = {"name": "plugin", "version": "1"}
@@ -99,7 +92,7 @@ def test_a_token_stays_out_of_reprs() -> None:
             Server,
             """id kind version project state origin process root_pid ports url connect owners sessions leases restarts
             since relocated failure reap log until_stopped relocated_more version_source version_why
-            notes recipe_changes by_client bridges bearer gate""",
+            notes recipe_changes by_client bridges bearer gate pin""",
         ),
         (EditorInfo, "id pid started_at project engine engine_version name liveness state busy servers"),
         (HelloResult, "protocol instance_id version capabilities"),
