@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 
 class Pin(NamedTuple):
-    """How a call names the editor that it is for: the `[pin]` of the kind (docs/configuration.md).
+    """How a call names the editor that it is for: the `[pin]` of the kind (docs/protocol.md).
 
     `argument` is the argument of tools that names the session of an editor. The tools in `exempt` are for no editor.
     The server lists its sessions as the structured result of `tool` called with `arguments`, or as the text of
