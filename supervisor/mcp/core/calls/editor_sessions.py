@@ -91,7 +91,7 @@ class EditorSessions:
         return self.project is not None
 
     def begin_round(self, server: Server | None, now: float) -> None:
-        """Note which server is used at present. What was known of another one is forgotten.
+        """Note which server is used at present, and forget all about another one.
 
         Called after each event, before `find` is called for all that waits.
         """

@@ -35,10 +35,10 @@ class _RunningCall:
 
 
 class CallPreparation:
-    """What calls need before they are sent, and the calls that run.
+    """Prepares calls, and knows the calls that run.
 
-    Every call that has begun is ended exactly once, on whatever way it goes: `end_abandoned` is called after each event
-    for those that no other method has ended.
+    Every call that has begun is ended exactly once: `end_abandoned` ends, after each event, those that no other method
+    has ended.
     """
 
     def __init__(
