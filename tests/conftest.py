@@ -24,12 +24,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # Before `-m` selects by the markers that are added here.
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, visibly, the tests that do not belong to this system; mark the gates; put long tests first."""
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
+    """Skip, visibly, the tests that do not belong here; mark the gates; put long tests first."""
     gates.longest_first(items)
     for item in items:
         gates.mark(item)
-        reason = not_here(item)
+        reason = not_here(item) or gates.not_asked_for(item, config.option.markexpr)
         if reason is not None:
             item.add_marker(pytest.mark.skip(reason=reason))
 

@@ -35,7 +35,7 @@ NOT_FAST = (
     "windows/*",
 )
 ParameterSet = type(pytest.param())
-NOT_FAST_MARKERS = ("alone", "full", "needs_index", "soak")
+NOT_FAST_MARKERS = ("alone", "full", "needs_godot", "needs_index", "soak")
 
 
 def register_profiles() -> None:
@@ -74,6 +74,12 @@ def mark(item: pytest.Item) -> None:
     slow = any(fnmatch(path, pattern) for pattern in NOT_FAST) or any(map(item.get_closest_marker, NOT_FAST_MARKERS))
     if not slow:
         item.add_marker("fast")
+
+
+def not_asked_for(item: pytest.Item, expression: str) -> str | None:
+    """Return why a test is skipped that only runs if `-m` names its marker; None if it is run."""
+    is_left_out = item.get_closest_marker("needs_godot") and "needs_godot" not in expression
+    return "asked for with -m needs_godot" if is_left_out else None
 
 
 def longest_first(items: list[pytest.Item]) -> None:

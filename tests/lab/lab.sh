@@ -14,6 +14,9 @@ readonly WINE_AT_LEAST=9
 # Where the highest Python that the project promises to run on can be had.
 readonly LATER_SUITE=forky
 readonly LATER_PYTHON=python3.14
+# Debian has one version of the editor at a time. When it has a later one, `set_up godot` fails: change the version here.
+readonly GODOT_SUITE=sid
+readonly GODOT_VERSION=4.6
 
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 CLONE=$(dirname "$(dirname "$HERE")")
@@ -48,3 +51,6 @@ host_wine() { # its major version; 0: none
 LAB_WINE=${LAB_WINE:-$([[ $(host_wine) -ge $WINE_AT_LEAST ]] && echo host || echo chroot)}
 PREFIX=$LAB_ROOT/prefix-$LAB_WINE
 [[ $LAB_WINE != host ]] || PREFIX+=-$(host_wine)
+
+GODOT_TREE=$LAB_ROOT/debian-$GODOT_SUITE-godot-$GODOT_VERSION
+GODOT=$GODOT_TREE/usr/bin/godot-lab

@@ -1,0 +1,67 @@
+@tool
+extends EditorPlugin
+## Does what a test says (tests/lab/godot.py), and prints an answer to each command.
+
+const COMMANDS: String = "res://.lab-commands"
+
+var _is_idle: bool = false
+var _done: int = 0
+var _worst_us: int = 0
+var _began_us: int = 0
+var _frames: int = 0
+
+
+func _ready() -> void:
+	print("LAB ready")
+
+
+func _process(_delta: float) -> void:
+	_frames += 1
+	if _began_us > 0:
+		_worst_us = maxi(_worst_us, Time.get_ticks_usec() - _began_us)
+	_began_us = Time.get_ticks_usec()
+	if not _is_idle and not EditorInterface.get_resource_filesystem().is_scanning():
+		_is_idle = true
+		print("LAB idle")
+	if not FileAccess.file_exists(COMMANDS):
+		return
+	var order: Variant = JSON.parse_string(FileAccess.get_file_as_string(COMMANDS))
+	if order is Dictionary and int((order as Dictionary)["number"] as float) > _done:
+		var found: Dictionary = order
+		_done = int(found["number"] as float)
+		var words: PackedStringArray = PackedStringArray(found["words"] as Array)
+		var answer: Variant = _do(found["command"] as String, words)
+		print("LAB %d %s" % [_done, JSON.stringify(answer)])
+
+
+func _do(command: String, words: PackedStringArray) -> Variant:
+	match command:
+		"quit":
+			get_tree().quit()
+		"enable":
+			EditorInterface.set_plugin_enabled(words[0], true)
+		"disable":
+			EditorInterface.set_plugin_enabled(words[0], false)
+		"scanning":
+			return EditorInterface.get_resource_filesystem().is_scanning()
+		"scan":
+			EditorInterface.get_resource_filesystem().scan()
+		"reimport":
+			EditorInterface.get_resource_filesystem().reimport_files(words)
+		"reload":
+			for path: String in words:
+				(load(path) as GDScript).reload(true)
+		"play":
+			EditorInterface.play_custom_scene(words[0])
+		"stop":
+			EditorInterface.stop_playing_scene()
+		"stall":
+			OS.delay_msec(words[0].to_int())
+		"frames":
+			var found: Dictionary = {"frames": _frames, "worst_us": _worst_us}
+			_frames = 0
+			_worst_us = 0
+			return found
+		_:
+			return "there is no command %s" % command
+	return true
