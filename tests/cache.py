@@ -18,6 +18,13 @@ def environments() -> Path:
     return folder
 
 
+def clients() -> Path:
+    """Return the folder for AI clients and SDKs, each in a folder of its own."""
+    folder = _root() / "clients"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def folder_of_uv() -> Path:
     """Return the path of `uv`: the one on PATH, or a copy of the tests."""
     found = shutil.which("uv")

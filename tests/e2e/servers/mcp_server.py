@@ -1,6 +1,7 @@
 """A small MCP server over streamable HTTP, in both eras, for stories about the bridge.
 
     mcp_server.py PORT [--json] [--pretty] [--legacy-only] [--tools NAME,...] [--slow-start SECONDS] [--journal FILE]
+                       [--version VERSION]
 
 Each call of a tool is a line in the journal, so that a test sees whether a call was executed, and how often.
 """
@@ -42,7 +43,9 @@ class Server(ThreadingHTTPServer):
 
     def tools(self) -> list[dict[str, Any]]:
         """Return the tools, and one for each name on the command line."""
-        schema = {"type": "object", "properties": {"where": {"type": "string", "x-mcp-header": "Where"}}}
+        properties = {"where": {"type": "string", "x-mcp-header": "Where"}}
+        properties |= {"word": {"type": "string"}, "seconds": {"type": "number"}}
+        schema = {"type": "object", "properties": properties}
         found: list[dict[str, Any]] = [{"name": name, "inputSchema": schema} for name in ("write", "image", "ask")]
         found.append({"name": "look", "inputSchema": schema, "annotations": {"readOnlyHint": True}})
         return found + [{"name": name, "inputSchema": schema} for name in self.options.tools.split(",") if name]
@@ -60,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/health":
-            self._json(200, {"name": "mcp-server", "version": VERSION})
+            self._json(200, {"name": "mcp-server", "version": self.server.options.version})
         elif self._session() is None:
             self._json(404, _error(None, -32600, "Session not found"))
         else:
@@ -122,7 +125,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _hello(self, version: str) -> dict[str, Any]:
         capabilities = {"tools": {}, "logging": {}}
-        server = {"name": "mcp-server", "version": VERSION}
+        server = {"name": "mcp-server", "version": self.server.options.version}
         return {"protocolVersion": version, "capabilities": capabilities, "serverInfo": server}
 
     def _serve(self, message: dict[str, Any], method: str) -> None:
@@ -213,6 +216,7 @@ if __name__ == "__main__":
     parser.add_argument("--tools", default="")
     parser.add_argument("--slow-start", type=float, default=0)
     parser.add_argument("--journal")
+    parser.add_argument("--version", default=VERSION)
     given = parser.parse_args()
     time.sleep(given.slow_start)
     Server(given).serve_forever()
