@@ -47,7 +47,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "native.startup.search_path native.trust"
     ),
     "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
-    "mcp": words("client native.facts native.private_files native.startup native.trust"),
+    "mcp": words("client native.facts native.private_files native.shared.settings_folders native.startup native.trust"),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
     "cli": words("daemon client service config kinds mcp native.facts native.startup.homes native.platforms"),
 }
@@ -79,7 +79,7 @@ ROOMS_MAX = 16
 """Files and folders on one level: what one can take in at a glance. `__init__` and `__main__`, which Python names, are
 no rooms."""
 
-PURE = ("supervisor.core", "supervisor.mcp.core", "supervisor.wire", "supervisor.registry.codec")
+PURE = tuple(f"supervisor.{each}" for each in words("core mcp.ai_clients.documents mcp.core wire registry.codec"))
 IMPURE_IMPORTS = words(
     "asyncio concurrent ctypes datetime io logging multiprocessing os pathlib platform psutil random secrets select "
     "selectors shutil signal socket structlog subprocess sys tempfile threading time uuid"

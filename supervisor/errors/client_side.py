@@ -71,3 +71,46 @@ class ResponseTimeout(SupervisorError):
     code = "RESPONSE_TIMEOUT"
     retryable = True
     safe_to_retry = False
+
+
+class ClientFileInvalid(SupervisorError):
+    """An AI client's file cannot be understood, so it was not changed; `data` has `file`, and `line` if known."""
+
+    code = "CLIENT_FILE_INVALID"
+    fault = Fault.ENVIRONMENT
+
+
+class ClientFileUnusable(SupervisorError):
+    """An AI client's file cannot be read or replaced, so it was not changed; `data.file` names it."""
+
+    code = "CLIENT_FILE_UNUSABLE"
+    fault = Fault.ENVIRONMENT
+
+
+class ClientFileChanged(SupervisorError):
+    """Another program has changed an AI client's file while it was edited, so it was not changed here."""
+
+    code = "CLIENT_FILE_CHANGED"
+    fault = Fault.ENVIRONMENT
+    retryable = True
+
+
+class ClientEntryNotOurs(SupervisorError):
+    """An AI client's file has an entry of this name that does not start the MCP bridge; it was not changed."""
+
+    code = "CLIENT_ENTRY_NOT_OURS"
+    fault = Fault.CALLER
+
+
+class ClientScopeMissing(SupervisorError):
+    """The AI client has no file for this scope."""
+
+    code = "CLIENT_SCOPE_MISSING"
+    fault = Fault.CALLER
+
+
+class LauncherNotStable(SupervisorError):
+    """The path of this program would not survive an upgrade, so no client's file may have it."""
+
+    code = "LAUNCHER_NOT_STABLE"
+    fault = Fault.CALLER

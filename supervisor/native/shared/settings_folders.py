@@ -20,6 +20,21 @@ def config_folder(environment: Mapping[str, str]) -> Path:
     return expanded(xdg) if xdg else _expanded_home(environment) / ".config"
 
 
+def roaming_folder(environment: Mapping[str, str]) -> Path:
+    """Return the folder for settings of programs that a user takes along to other machines, where a system has one.
+
+    On other systems it is the folder for all settings.
+    """
+    if facts.SYSTEM == "windows":
+        return _windows_folders(environment)[1]
+    return config_folder(environment)
+
+
+def user_home(environment: Mapping[str, str]) -> Path:
+    """Return the home folder of the user, as programs with this environment find it."""
+    return _expanded_home(environment)
+
+
 def expanded(text: str) -> Path:
     """Return this path with a leading ~ replaced, as a shell would."""
     try:

@@ -1,0 +1,219 @@
+"""One table of entries in one file of one client: reading it, and editing one entry of it. Nothing is written here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ...errors import ClientEntryNotOurs, ClientFileInvalid, ClientScopeMissing
+from ...values import frozen
+from .client_file import PRIVATE_MODE, SHARED_MODE, Content, read
+from .documents import json_edit, toml_edit
+from .documents.difference import unified
+from .documents.hiding import hide_json, hide_toml
+from .documents.text_edit import DocumentError, Edited, Surroundings
+from .entry import Entry, ExistingEntry
+from .places import Places
+from .table import AiClient
+
+USER, PROJECT, LOCAL = "user", "project", "local"
+SCOPES = (USER, PROJECT, LOCAL)
+
+
+@frozen
+class Target:
+    """A place for entries. `inside` is the folder that links of the file must not lead out of."""
+
+    client: AiClient
+    scope: str
+    file: Path
+    table: tuple[str, ...]
+    inside: Path
+
+    def read(self) -> Content:
+        """Return the content of the file.
+
+        Raises:
+            ClientFileUnusable: the file cannot be read.
+            ClientFileInvalid: the content is no text.
+        """
+        return read(self.file, self.inside, SHARED_MODE if self.scope == PROJECT else PRIVATE_MODE)
+
+    def entries(self, content: Content) -> list[tuple[ExistingEntry, int]]:
+        """Return the entries of the table, each with the number of its line.
+
+        Raises:
+            ClientFileInvalid: the content is not valid, or the table is none.
+        """
+        with _explained(self, content):
+            table = self._read(content, self.table)
+            if table is None:
+                return []
+            found = table[0]
+            if not isinstance(found, dict):
+                raise DocumentError(f"{'.'.join(self.table)} is no table", self._line(content, self.table))
+            shape = self.client.shape
+            return [
+                (shape.read(name, value if isinstance(value, dict) else {}), self._line(content, (*self.table, name)))
+                for name, value in found.items()
+            ]
+
+    def entry(self, content: Content, name: str) -> ExistingEntry | None:
+        """Return the entry of this name. Returns None if there is none.
+
+        Raises:
+            ClientFileInvalid: the content is not valid, or the table is none.
+        """
+        return next((entry for entry, _ in self.entries(content) if entry.name == name), None)
+
+    def with_entry(self, content: Content, name: str, entry: Entry) -> Edited:
+        """Return the text with this entry. An entry of ours keeps the keys that a user has added.
+
+        Raises:
+            ClientEntryNotOurs: the name is taken by another entry.
+            ClientFileInvalid: the content is not valid, or cannot be edited in place.
+        """
+        existing = self.entry(content, name)
+        if existing is not None and not existing.is_ours:
+            raise ClientEntryNotOurs(
+                f"{self.file}: the entry {name} is not one of this program",
+                hint="choose another name: --name NAME, or remove that entry by hand",
+                data={"file": str(self.file), "entry": name},
+            )
+        wanted = self.client.shape.write(entry)
+        path = (*self.table, name)
+        with _explained(self, content):
+            if self.client.dialect is None:
+                return toml_edit.set_table(content.text or "", path, wanted)
+            if existing is None:
+                return json_edit.set_value(content.text or "", path, wanted, self.client.dialect)
+            edited = Edited(content.text or "")
+            present = self._read(content, path)
+            for key, value in wanted.items():
+                if present is None or not isinstance(present[0], dict) or present[0].get(key) != value:
+                    text = json_edit.set_value(edited.text, (*path, key), value, self.client.dialect).text
+                    edited = Edited(text)
+            return edited
+
+    def without_entry(self, content: Content, name: str, surroundings: Surroundings | None) -> str:
+        """Return the text without the entry of this name.
+
+        Raises:
+            ClientFileInvalid: the content is not valid, or cannot be edited in place.
+        """
+        path = (*self.table, name)
+        with _explained(self, content):
+            if self.client.dialect is None:
+                return toml_edit.delete(content.text or "", path, surroundings)
+            return json_edit.delete(content.text or "", path, self.client.dialect, surroundings)
+
+    def difference(self, old: str, new: str, *entries: Entry | ExistingEntry) -> list[str]:
+        """Return the diff between two texts, in which the values of other entries are hidden."""
+        shown = {"stdio", "local", "*"} | {word for entry in entries for word in entry.command}
+        shown |= {value for entry in entries if isinstance(entry, Entry) for value in entry.variables.values()}
+        hide = hide_toml if self.client.dialect is None else hide_json
+        return unified(old, new, str(self.file), lambda text: hide(text, shown))
+
+    def _read(self, content: Content, path: tuple[str, ...]) -> tuple[Any, int] | None:
+        """Return the value at a path, and its line. Returns None if there is none."""
+        text = content.text or ""
+        if self.client.dialect is None:
+            return toml_edit.read(text, path)
+        return json_edit.read(text, path, self.client.dialect)
+
+    def _line(self, content: Content, path: tuple[str, ...]) -> int:
+        text = content.text or ""
+        if self.client.dialect is None:
+            return toml_edit.line_of(text, path)
+        return json_edit.line_of(text, path, self.client.dialect)
+
+
+def targets(client: AiClient, scope: str, places: Places, project: Path | None) -> tuple[Target, ...]:
+    """Return the places for entries of a client in a scope: the one to install to first, then others that exist.
+
+    Raises:
+        ClientScopeMissing: the client has no file for this scope.
+    """
+    if scope == USER:
+        files = client.user_files(places)
+        found = [Target(client, scope, file, client.table, _inside(file, places)) for file in files]
+        return _existing_first(found)
+    if project is None:
+        raise ClientScopeMissing("there is no project here", hint="name it: --project DIR")
+    if scope == LOCAL:
+        if client.local_table is None:
+            raise ClientScopeMissing(f"{client.title} has no entries for one project in the user's file")
+        table = client.local_table(str(_repository(project)))
+        files = client.user_files(places)
+        return _existing_first([Target(client, scope, file, table, _inside(file, places)) for file in files])
+    if not client.project_files:
+        raise ClientScopeMissing(
+            f"{client.title} has no file for one project", hint=f"godot-supervisor clients install {client.name} --user"
+        )
+    return _existing_first(
+        [Target(client, scope, project / file, client.table, project) for file in client.project_files]
+    )
+
+
+def _existing_first(found: list[Target]) -> tuple[Target, ...]:
+    """Return the targets whose files exist; the last one if there is none."""
+    existing = [target for target in found if _exists(target.file)]
+    return tuple(existing) or (found[-1],)
+
+
+def _exists(file: Path) -> bool:
+    try:
+        file.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError:
+        # A folder on the way cannot be read, or is none. Reading the file tells.
+        return True
+    return True
+
+
+def _inside(file: Path, places: Places) -> Path:
+    """Return the folder that links of a user's file must not lead out of: the home, or the folder that was chosen."""
+    return places.home if file.is_relative_to(places.home) else file.parent
+
+
+def _repository(project: Path) -> Path:
+    """Return the folder under which Claude Code keeps what belongs to a project: that of the repository around it."""
+    real = project.resolve()
+    return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), real)
+
+
+class _explained:  # noqa: N801 (used like a function)
+    """While inside, report an error of a document with its file and its line."""
+
+    def __init__(self, target: Target, content: Content) -> None:
+        self._target = target
+        self._content = content
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
+        """Raise the error.
+
+        Raises:
+            ClientFileInvalid: a DocumentError was raised inside.
+        """
+        if isinstance(problem, DocumentError):
+            file = self._target.file
+            line = {} if problem.line is None else {"line": problem.line}
+            where = f"{file}: line {problem.line}" if line else str(file)
+            raise ClientFileInvalid(
+                f"{where}: {problem}",
+                hint=f"mend the file; {self._target.client.title} may not read it either",
+                data={"file": str(file), **line},
+            ) from problem
+
+
+def all_targets(client: AiClient, places: Places, project: Path | None) -> Iterator[Target]:
+    """Yield each place of a client whose file exists, in every scope that it has."""
+    for scope in SCOPES:
+        try:
+            found = targets(client, scope, places, project)
+        except ClientScopeMissing:
+            continue
+        yield from (target for target in found if _exists(target.file))
