@@ -47,7 +47,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
         "native.startup.search_path native.trust"
     ),
     "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
-    "mcp": words("client native.facts native.private_files native.shared.settings_folders native.startup native.trust"),
+    "mcp": words("client core.processes native.facts native.private_files native.shared native.startup native.trust"),
     "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
     "cli": words("daemon client service config kinds mcp native.facts native.startup.homes native.platforms"),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.home import eventually, lives
+from tests.e2e.home import eventually
 from tests.mcp.bridge_client import HELLO, BridgeClient
 from tests.mcp.conftest import Connect
 from tests.mcp.home import SmallHome
@@ -94,31 +94,34 @@ def test_the_end_of_the_input_ends_it(small: SmallHome, connect: Connect) -> Non
     assert client.close() == 0
 
 
-def test_the_end_of_its_client_ends_it(small: SmallHome) -> None:
-    # A launcher that stays keeps the bridge's input open.
+@pytest.mark.parametrize("launcher", [[], ["sh", "-c", '"$0" "$@"; exit']], ids=["directly", "by a shell"])
+def test_the_end_of_its_client_ends_it(small: SmallHome, launcher: list[str]) -> None:
+    # Another process keeps the bridge's input open, and so may a launcher that stays.
     program = (
-        "import subprocess, sys; p = subprocess.Popen([sys.executable, '-P', '-m', 'supervisor', 'mcp', 'small'], "
-        "stdin=int(sys.argv[1])); print(p.pid, flush=True); p.wait()"
+        "import subprocess, sys; words = sys.argv[2:] + [sys.executable, '-P', '-m', 'supervisor', 'mcp', 'small']; "
+        "subprocess.Popen(words, stdin=int(sys.argv[1])).wait()"
     )
     reader, writer = os.pipe()
-    parent = subprocess.Popen(
-        [sys.executable, "-c", program, str(reader)],
+    client = subprocess.Popen(
+        [sys.executable, "-c", program, str(reader), *launcher],
         stdout=subprocess.PIPE,
         env=small.environment,
         cwd=small.project(),
         pass_fds=(reader,),
     )
     try:
-        assert parent.stdout is not None
-        bridge = int(parent.stdout.readline())
+        assert client.stdout is not None
         os.write(writer, json.dumps({"jsonrpc": "2.0", "id": 1, "method": "ping"}).encode() + b"\n")
-        assert json.loads(parent.stdout.readline()) == {"jsonrpc": "2.0", "id": 1, "result": {}}
-        parent.kill()
-        eventually(lambda: not lives(bridge), "the bridge ends", END_S)
+        assert json.loads(client.stdout.readline()) == {"jsonrpc": "2.0", "id": 1, "result": {}}
+        begun = time.monotonic()
+        client.kill()
+        # The bridge, and the launcher after it, close the output.
+        assert client.stdout.read() == b""
+        assert time.monotonic() - begun < END_S
     finally:
-        parent.kill()
-        parent.wait()
-        parent.stdout.close()
+        client.kill()
+        client.wait()
+        client.stdout.close()
         os.close(reader)
         os.close(writer)
 

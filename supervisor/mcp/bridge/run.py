@@ -5,10 +5,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ...native.startup.parent_watch import when_parent_ends
+from ...native.startup.parent_watch import when_starter_ends
 from ..core.conversation import Conversation
 from ..core.events_and_actions import (
     AbortExchange,
@@ -51,9 +51,16 @@ def serve(kind: str | None, project: str | None, folders: "Folders", start_servi
     bridge = McpBridge(kind, project, folders, start_service)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: bridge.exit_process())
-    when_parent_ends(bridge.exit_process)
+    when_starter_ends(bridge.exit_process, _is_launcher)
     bridge.run()
     return 0
+
+
+def _is_launcher(command: Sequence[str]) -> bool:
+    """Return whether a command line is that of a launcher. Not imported before the first answer, like the others."""
+    from ...core.processes.runners import is_runner
+
+    return is_runner(command)
 
 
 class McpBridge:

@@ -6,7 +6,7 @@ undeclared functions. Sources: the headers of the Windows SDK that the comments 
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ctypes import POINTER, Structure, c_size_t, c_ubyte, c_uint64, c_void_p, c_wchar_p
 from ctypes.wintypes import BOOL, BYTE, DWORD, FILETIME, HANDLE, LARGE_INTEGER, LPVOID, UINT, ULONG
 from typing import Any
@@ -196,6 +196,7 @@ WaitForSingleObject = declared(_kernel32, "WaitForSingleObject", DWORD, HANDLE, 
 CreateEvent = declared(_kernel32, "CreateEventW", HANDLE, c_void_p, BOOL, BOOL, c_wchar_p)
 OpenEvent = declared(_kernel32, "OpenEventW", HANDLE, DWORD, BOOL, c_wchar_p)
 SetEvent = declared(_kernel32, "SetEvent", BOOL, HANDLE)
+_WaitForMultipleObjects = declared(_kernel32, "WaitForMultipleObjects", DWORD, DWORD, POINTER(HANDLE), BOOL, DWORD)
 RegisterWaitForSingleObject = declared(
     _kernel32, "RegisterWaitForSingleObject", BOOL, POINTER(HANDLE), HANDLE, WaitCallback, c_void_p, ULONG, ULONG
 )
@@ -245,3 +246,9 @@ def last_error() -> OSError:
 def status_error(status: int) -> OSError:
     """Return the error that a status of ntdll means."""
     return ctypes.WinError(RtlNtStatusToDosError(status))
+
+
+def wait_for_any(handles: Sequence[int]) -> bool:
+    """Wait until one of at most 64 objects is signalled. Returns False, at once, if the system refuses."""
+    array = (HANDLE * len(handles))(*handles)
+    return bool(_WaitForMultipleObjects(len(handles), array, False, INFINITE) < len(handles))

@@ -18,21 +18,34 @@ PATH_MAX = 32768
 def starter() -> int:
     """Return the pid of the process above our own launchers; 0 if it has ended.
 
-    `godot-supervisor.exe` runs the virtual environment's `python.exe`, which runs this interpreter. Both only wait for
-    the interpreter.
+    Raises:
+        OSError: the system does not tell.
+    """
+    return next(iter(starters()), 0)
+
+
+def starters() -> list[int]:
+    """Return the pids of the process above our own launchers, of the process above that, and so on.
+
+    The list ends below a process that has ended. `godot-supervisor.exe` runs the virtual environment's `python.exe`,
+    which runs this interpreter. Both only wait for the interpreter.
 
     Raises:
         OSError: the system does not tell.
     """
     listed = listing.processes()
     parents = listing.parents(listed, start_order.sequence)
+    found: list[int] = []
     pid = parents[os.getpid()]
+    while pid and pid not in found:
+        found.append(pid)
+        pid = parents[pid]
     # A process whose image is an environment's python.exe is never an interpreter.
     launchers = [SCRIPT] if _same_path(_image(os.getpid()), sys.executable) else [sys.executable, SCRIPT]
     for launcher in launchers:
-        if pid and _runs(pid, launcher):
-            pid = parents[pid]
-    return pid
+        if found and _runs(found[0], launcher):
+            del found[0]
+    return found
 
 
 def _runs(pid: int, launcher: str) -> bool:
