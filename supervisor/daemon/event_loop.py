@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import FrameType
 from typing import Any
 
-from ..config import VARIABLES, Config, Source
+from ..config.settings import VARIABLES, Config, Source
 from ..errors import ConfigInvalid
 from ..native import facts
 from ..values import frozen

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 
-from ..config import Config, load, naming_file
+from ..config.settings import Config, load, naming_file
 from ..engine.state.events import Events
 from ..errors import StateNotWritable, SupervisorError
 from ..kinds.catalog import Catalog

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import Config, Source, load
+from supervisor.config.settings import Config, Source, load
 from supervisor.daemon.event_loop import LoopChoice, choose_loop, handling_signals, run_to_end
 from supervisor.errors import ConfigInvalid
 from supervisor.native import facts

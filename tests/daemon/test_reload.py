@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.client import endpoint
-from supervisor.config import Config
+from supervisor.config.settings import Config
 from supervisor.daemon import event_loop
 from supervisor.daemon.settings import Reloader, Settings
 from supervisor.engine.state.events import Events

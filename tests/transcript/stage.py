@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from supervisor.client.endpoint import Endpoint, ProtocolRange
-from supervisor.config import load
+from supervisor.config.settings import load
 from supervisor.control.all_connections import AllConnections
 from supervisor.control.connection import Connection
 from supervisor.control.listener import Listener

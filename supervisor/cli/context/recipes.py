@@ -2,7 +2,7 @@
 
 import os
 
-from ...config import Config, load, naming_file
+from ...config.settings import Config, load, naming_file
 from ...errors import ConfigInvalid, KindUnknown
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ...config import CHOICES, Config, Source
+from ...config.settings import CHOICES, Config, Source
 from ...kinds.catalog import Catalog
 from ...kinds.kind import Kind, PortRange
 from ...native.facts import Folders, folders

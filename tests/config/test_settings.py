@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.config import Config, Source, load
+from supervisor.config.settings import Config, Source, load
 from supervisor.errors import ConfigInvalid
 from supervisor.native import private_files
 from tests.privilege import IS_ROOT, ONLY_ROOT

@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from .errors import ConfigInvalid
-from .native import private_files
+from ..errors import ConfigInvalid
+from ..native import private_files
 
 LIMIT = 1024 * 1024
 """Bytes. A file with 300 kinds has a tenth of this size."""

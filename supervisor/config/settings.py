@@ -7,9 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from .config_file import read_document, refusal
-from .errors import ConfigInvalid, allowed_names, quoted
-from .values import frozen
+from ..errors import ConfigInvalid, allowed_names, quoted
+from ..values import frozen
+from .file import read_document, refusal
 
 
 class Source(StrEnum):
