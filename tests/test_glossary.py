@@ -92,7 +92,7 @@ def test_public_classes_are_explained_by_their_terms() -> None:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 for word in words_of(node.name):
                     rooms.setdefault(word, set()).add(path.parent.as_posix())
-    explained = {word for term in glossary() for word in re.split(r"\W+", term)}
+    explained = {word for term in glossary() for word in re.split(r"\W+", term.lower())}
     explained |= {f"{word}s" for word in explained} | {word.removesuffix("s") for word in explained}
     shared = {word for word, where in rooms.items() if len(where) >= 3}
     assert sorted(shared - explained - ORDINARY) == []

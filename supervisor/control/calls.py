@@ -74,9 +74,9 @@ class Calls:
 
     def end(self) -> None:
         """Cancel every request in flight and end every stream, because the client has gone."""
-        self.caller.gone = True
         for task in self._tasks.values():
             task.cancel()
+        self.caller.leave()
         self._end_streams()
 
     def _end_streams(self) -> None:

@@ -1,6 +1,6 @@
 """The engine's values as messages of the protocol. Pure: everything shown is in the value."""
 
-from ..core.model import Bridge, EndedLaunch, Liveness, Occupant, Ownership, PassedOverPort, ServerRecord
+from ..core.model import Bridge, ClientName, EndedLaunch, Liveness, Occupant, Ownership, PassedOverPort, ServerRecord
 from ..engine.housekeeping import BuildLeftover, ListedEnvironment
 from ..engine.logs.excerpt import limit_tail
 from ..engine.starting.port_report import PortFinding
@@ -8,6 +8,7 @@ from ..wire.messages.common import BridgeInfo, FailureInfo, OccupantInfo, Owner,
 from ..wire.messages.daemon import ExplainedPort
 from ..wire.messages.environments import EnvironmentInfo, EnvironmentLeftover
 from ..wire.messages.servers import EndedServer
+from .client_views import client_name
 
 
 def failure_info(record: ServerRecord) -> FailureInfo | None:
@@ -80,9 +81,9 @@ def explained_port(finding: PortFinding) -> ExplainedPort:
     return ExplainedPort(finding.port, _occupant_info(finding.occupant), finding.decision, finding.reason)
 
 
-def owner_info(ownership: Ownership, liveness: Liveness) -> Owner:
+def owner_info(ownership: Ownership, liveness: Liveness, client: ClientName | None) -> Owner:
     """Return an owner of a server."""
-    return Owner(ownership.editor, ownership.process.pid, liveness.value, ownership.leaving)
+    return Owner(ownership.editor, ownership.process.pid, liveness.value, ownership.leaving, client_name(client))
 
 
 def _occupant_info(occupant: Occupant | None) -> OccupantInfo | None:

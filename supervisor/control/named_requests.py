@@ -41,11 +41,22 @@ class Caller:
         self.who = UNNAMED
         self.instance: str | None = None
         self.gone = False
+        self._on_gone: list[Callable[[], None]] = []
 
     def introduce(self, client: ClientInfo) -> None:
         """Note what the client said of itself in `hello`."""
         self.who = f"{client.name} {client.version}"
         self.instance = client.instance
+
+    def when_gone(self, action: Callable[[], None]) -> None:
+        """Call `action` when the connection has ended."""
+        self._on_gone.append(action)
+
+    def leave(self) -> None:
+        """Note that the connection has ended. Repeating it is harmless."""
+        self.gone = True
+        while self._on_gone:
+            self._on_gone.pop()()
 
     def is_same_client(self, other: "Caller") -> bool:
         """Return whether both are one client, on any connection: by its instance, or by its name if it has none."""

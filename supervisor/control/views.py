@@ -5,17 +5,17 @@ Clients ask often and little changes between two answers, so an answer is kept f
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
-from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
+from ..core.model import ClientName, Editor, Lease, Liveness, Ownership, ProcessIdentity, ServerRecord
 from ..core.reaping import Keep, Reap, Suspect, Verdict
+from ..engine.claims.ai_clients import AiClients
 from ..engine.ending.reap import Reaper
 from ..engine.starting.versions.advice import notes_on
 from ..engine.starting.versions.recipe_checks import recipe_changes
 from ..engine.state.context import EngineContext
 from ..engine.state.exit_watches import ExitWatches
-from ..wire import json_text
 from ..wire.messages.common import (
+    AiClientInfo,
     BearerRecord,
     EditorInfo,
     FailureInfo,
@@ -26,12 +26,12 @@ from ..wire.messages.common import (
     RecipeChange,
     Server,
 )
+from .client_views import CALLS_OF_SERVER, ClientViews, first_calls, owned_servers
 from .conversions import bridge_info, failure_info, owner_info, relocated_port, version_source
+from .fitting import as_many_as_fit
 from .view_cache import Basis, ViewCache
 
-T = TypeVar("T")
-
-SERVERS_BYTES, EDITORS_BYTES = 640 * 1024, 256 * 1024
+SERVERS_BYTES, EDITORS_BYTES = 640 * 1024, 192 * 1024
 """Bytes of a frame that the lists may take, however long they are. The rest is for what stands beside them."""
 
 TAILS_BYTES = 64 * 1024
@@ -40,19 +40,23 @@ TAILS_BYTES = 64 * 1024
 NOT_CHECKED = ReapVerdict("keep", ("not checked",), None)
 
 ALL = "all"
-"""The name of the list of all servers, or of all editors, in a cache of views."""
+"""The name of a list of all servers, editors or clients in a cache of views."""
 
 
 class Views:
     """Turns records into results. `exit_watches` knows the processes whose end the daemon would notice."""
 
-    def __init__(self, context: EngineContext, reaper: Reaper, exit_watches: ExitWatches) -> None:
+    def __init__(
+        self, context: EngineContext, reaper: Reaper, exit_watches: ExitWatches, ai_clients: AiClients
+    ) -> None:
         self._context = context
         self._records = context.records
         self._probe = context.platform.probe
         self._clock = context.platform.clock
         self._reaper = reaper
         self._exit_watches = exit_watches
+        self._tool_calls = ai_clients.tool_calls
+        self.ai_clients = ClientViews(ai_clients, self._records, exit_watches, self._liveness)
         self._servers: ViewCache[Server] = ViewCache()
         self._servers_without_tail: ViewCache[Server] = ViewCache()
         self._server_lists: ViewCache[tuple[Server, ...]] = ViewCache()
@@ -65,12 +69,15 @@ class Views:
         liveness = tuple(self._liveness(owner.process) for owner in record.owners)
         if self._counts_down(record):
             return self._new_server(record, verdict, sessions, liveness)
-        basis = Basis((record, verdict, self._context.catalog.kinds), (sessions, liveness))
+        clients = tuple(map(self._client_of, record.owners))
+        values = (sessions, liveness, clients, self._tool_calls.of_server(record.id))
+        basis = Basis((record, verdict, self._context.catalog.kinds), values)
         return self._servers.get(record.id, basis, lambda: self._new_server(record, verdict, sessions, liveness))
 
     def servers(self) -> tuple[Server, ...]:
         """Return all servers, or as many as fit into a frame, with at most `TAILS_BYTES` of log excerpts."""
-        revisions = (self._records.revision, self._reaper.revision, self._exit_watches.revision)
+        calls = self._tool_calls.revision
+        revisions = (self._records.revision, self._reaper.revision, self._exit_watches.revision, calls)
         basis = Basis((self._context.catalog.kinds,), revisions)
         return self._server_lists.get(ALL, basis, self._make_server_list, self._server_list_lasts)
 
@@ -116,22 +123,27 @@ class Views:
         return self._editor_lists.get(ALL, basis, self._make_editor_list, self._editor_list_lasts)
 
     def _editor_list_lasts(self) -> bool:
-        editors = self._records.editors.values()
+        editors = self._real_editors()
         return all(editor.occupation is None and self._exit_watches.is_watched(editor.process) for editor in editors)
 
     def _make_editor_list(self) -> tuple[EditorInfo, ...]:
-        editors = self._records.editors
-        self._editors.keep_only(editors)
-        owned: dict[str, list[str]] = {}
-        for record in self._records.servers.values():
-            for ownership in record.owners:
-                owned.setdefault(ownership.editor, []).append(record.id)
-        shown = [self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in editors.values()]
+        self._editors.keep_only(self._records.editors)
+        owned = owned_servers(self._records)
+        shown = [self._editor(editor, tuple(owned.get(editor.id, ()))) for editor in self._real_editors()]
         return as_many_as_fit(shown, EDITORS_BYTES)
 
-    def left_out(self, servers: Sequence[Server], editors: Sequence[EditorInfo] | None = None) -> int:
-        """Return how many servers and editors are missing from these lists."""
-        beside = 0 if editors is None else len(self._records.editors) - len(editors)
+    def _real_editors(self) -> list[Editor]:
+        return [editor for editor in self._records.editors.values() if editor.client is None]
+
+    def left_out(
+        self,
+        servers: Sequence[Server],
+        editors: Sequence[EditorInfo] | None = None,
+        clients: Sequence[AiClientInfo] | None = None,
+    ) -> int:
+        """Return how many servers, editors and AI clients are missing from these lists."""
+        beside = 0 if editors is None else len(self._real_editors()) - len(editors)
+        beside += 0 if clients is None else self.ai_clients.left_out(clients)
         return len(self._records.servers) - len(servers) + beside
 
     def verdict(self, verdict: Verdict | None) -> ReapVerdict:
@@ -156,6 +168,7 @@ class Views:
     ) -> Server:
         now = self._clock.monotonic()
         bearer = self._context.bearer_record(record)
+        calls, calls_more = first_calls(self._tool_calls.of_server(record.id), CALLS_OF_SERVER)
         return Server(
             id=record.id,
             kind=record.kind,
@@ -168,7 +181,7 @@ class Views:
             ports=record.ports,
             url=record.url,
             connect=record.connect,
-            owners=tuple(map(owner_info, record.owners, liveness)),
+            owners=tuple(map(owner_info, record.owners, liveness, map(self._client_of, record.owners))),
             sessions=sessions,
             leases=tuple(self.lease(record.id, lease) for lease in record.leases if lease.expires > now),
             restarts=record.restarts,
@@ -187,6 +200,8 @@ class Views:
             bearer=None if bearer is None else BearerRecord(*bearer),
             gate=self._context.kind_of(record).gate,
             pin=self._pin(record),
+            calls=calls,
+            calls_more=calls_more,
             recipe_changes=tuple(
                 RecipeChange(change.part, change.detail) for change in recipe_changes(self._context, record)
             ),
@@ -233,6 +248,10 @@ class Views:
 
         return self._editors.get(editor.id, Basis((editor,), (occupation is None, liveness, servers)), make)
 
+    def _client_of(self, owner: Ownership) -> ClientName | None:
+        known = self._records.editors.get(owner.editor)
+        return None if known is None else known.client
+
     def _liveness(self, identity: ProcessIdentity) -> Liveness:
         return Liveness.ALIVE if self._exit_watches.is_watched(identity) else self._probe.sample(identity)
 
@@ -240,22 +259,12 @@ class Views:
         return None if identity is None else ProcessInfo(identity.pid, self._probe.started_at(identity))
 
 
-def as_many_as_fit(messages: Sequence[T], room: int) -> tuple[T, ...]:
-    """Return as many of the first messages as fit into `room` bytes of JSON, with a comma after each."""
-    for number, message in enumerate(messages):
-        room -= _size_of(json_text.json_of(message)) + 1
-        if room < 0:
-            return tuple(messages[:number])
-    return tuple(messages)
-
-
 def _compact(server: Server) -> Server:
     """Return a server without the details that only matter for a single server. `server.get` returns them."""
     passed_over = server.relocated_more + len(server.relocated)
     reap = replace(server.reap, reasons=server.reap.reasons[:1])
     failure = replace(server.failure, log_tail=()) if server.failure else None
-    return replace(server, relocated=(), relocated_more=passed_over, reap=reap, failure=failure)
-
-
-def _size_of(json: str) -> int:
-    return len(json) if json.isascii() else len(json.encode(errors="replace"))
+    calls_more = server.calls_more + len(server.calls)
+    return replace(
+        server, relocated=(), relocated_more=passed_over, reap=reap, failure=failure, calls=(), calls_more=calls_more
+    )

@@ -83,11 +83,19 @@ class Occupation:
 
 
 @frozen
+class ClientName:
+    """What an AI client says of itself. Texts for people."""
+
+    name: str
+    version: str
+    title: str | None = None
+
+
+@frozen
 class Editor:
-    """A process that has attached, as an editor with its project or, like a shell, only as the owner of servers.
+    """A process that has attached: an editor with its project, or another owner of servers, like a shell.
 
-    `started_at` is wall time, seconds.
-
+    `started_at` is wall time, seconds. `client` is the AI client if the process is an MCP bridge, None for all others.
     `occupation` is the latest report of the editor's plugin; it does not outlive the daemon.
     """
 
@@ -99,6 +107,7 @@ class Editor:
     engine_version: str | None = None
     name: str | None = None
     occupation: Occupation | None = None
+    client: ClientName | None = None
 
     def busy(self, now: float) -> Occupation | None:
         """Return the editor's occupation at a monotonic time, None if it is not busy."""

@@ -204,7 +204,7 @@ class Daemon:
             shut_down=self._shut_down,
             variables=shell_variables.names_for_clients(context.variables),
         )
-        views = Views(context, engine.inspector.reaper, engine.exit_watches)
+        views = Views(context, engine.inspector.reaper, engine.exit_watches, engine.ai_clients)
         logs = LogReader(context, self._folders.logs / LOG_NAME)
         methods = all_methods(engine, views, about, logs)
         all_connections = AllConnections(

@@ -8,6 +8,8 @@ from ..kinds.catalog import Catalog
 from ..native.api import Platform
 from ..values import frozen
 from .attachments import Attachments
+from .claims.ai_clients import AiClients
+from .claims.calls.tool_calls import ToolCalls
 from .claims.editors import Editors
 from .claims.leases import Leases
 from .claims.registration import Registrar
@@ -64,6 +66,7 @@ class Engine:
     inspector: Inspector
     requests: KnownRequests
     attachments: Attachments
+    ai_clients: AiClients
     exit_watches: ExitWatches
     housekeeping: Housekeeping
     notes: tuple[Callable[[], str | None], ...]
@@ -134,6 +137,7 @@ def assemble(
     termination = Termination(context, standing, stopper, server_client, reaper, automatic_restarter)
     placement = Placement(context, planner, snapshot_reader, standing, operations)
     discovery = Discovery(context, recogniser, takeover)
+    tool_calls = ToolCalls(context)
     log_cap = LogCap(platform.files, platform.clock, events)
     health = Health(context, operations, server_client)
     monitor = Monitor(
@@ -194,13 +198,15 @@ def assemble(
     registrar.on_unregistered = monitor.follow_up
     discovery.on_found = monitor.server_found
     leases.on_expired = monitor.follow_up
+    events.subscribe(tool_calls.note_event)
     return Engine(
         context=context,
         recovery=Recovery(context, Rebuilder(context, server_client)),
         supervisor=supervisor,
         inspector=inspector,
         requests=KnownRequests(operations, events),
-        attachments=Attachments(context, editors, leases, monitor),
+        attachments=Attachments(context, editors, leases, monitor, tool_calls),
+        ai_clients=AiClients(context, tool_calls),
         exit_watches=exit_watches,
         housekeeping=Housekeeping(context),
         notes=(platform.exits.note, platform.files.note, platform.marks.note, log_cap.note, records.note),

@@ -3,6 +3,7 @@
 from ..core.model import Editor, Lease, Liveness, ProcessIdentity, ServerRecord
 from ..errors import EditorGone, StateNotWritable
 from ..native.api import identify_if_told
+from .claims.calls.tool_calls import ToolCalls
 from .claims.editors import Arrival, Editors
 from .claims.leases import Leases
 from .monitor import Monitor
@@ -15,12 +16,15 @@ class Attachments:
     None of this is an operation, because no server is started or stopped here.
     """
 
-    def __init__(self, context: EngineContext, editors: Editors, leases: Leases, monitor: Monitor) -> None:
+    def __init__(
+        self, context: EngineContext, editors: Editors, leases: Leases, monitor: Monitor, tool_calls: ToolCalls
+    ) -> None:
         self._records = context.records
         self._probe = context.platform.probe
         self._editors = editors
         self._leases = leases
         self._monitor = monitor
+        self._tool_calls = tool_calls
 
     def begin(self) -> None:
         """Start the timers of the leases that a recovery has found."""
@@ -91,7 +95,9 @@ class Attachments:
         Raises:
             NotFound: no such editor.
         """
-        return self._editors.occupy(editor_id, reason, ttl_s)
+        editor = self._editors.occupy(editor_id, reason, ttl_s)
+        self._tool_calls.editor_changed()
+        return editor
 
     def acquire_lease(self, server_id: str, holder: str, ttl_s: float) -> tuple[str, Lease]:
         """Grant a lease on a server, and return it after the id of the server.

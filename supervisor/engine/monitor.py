@@ -246,7 +246,11 @@ class Monitor:
         if self.context.platform.probe.sample(editor.process) is not Liveness.DEAD:
             asyncio.get_running_loop().call_later(RELOOK_S, self.watch_editor, editor)
             return
-        self.context.events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
+        known = self.context.records.editors.get(editor.id, editor)
+        if known.client is None:
+            self.context.events.publish("editor.ended", editor=editor.id, pid=editor.process.pid)
+        else:
+            self.context.events.publish("client.ended", client=editor.id, pid=editor.process.pid)
         for record in self.context.records.owned_by(editor.id):
             self.follow_up(record.id)
         self.editors.drop_dead_editors_soon()

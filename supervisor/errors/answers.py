@@ -61,6 +61,14 @@ class Busy(SupervisorError):
     retryable = True
 
 
+class EditorBusy(SupervisorError):
+    """Another call runs on the editor, or the editor has said that it is busy; the call was not executed."""
+
+    code = "EDITOR_BUSY"
+    fault = Fault.CALLER
+    retryable = True
+
+
 class TimedOut(SupervisorError):
     """The operation did not end before its deadline."""
 

@@ -10,20 +10,19 @@ from typing import Any, TypeVar
 
 from ..core.model import (
     RELOCATED_KEPT,
-    Editor,
     Lease,
     Occupant,
     Origin,
     Ownership,
     PassedOverPort,
-    ProcessIdentity,
     RegistryContents,
     ServerFailure,
     ServerRecord,
     ServerState,
     StickyPorts,
 )
-from .entry_values import as_integer, as_ports, as_seconds, as_text, optional
+from .editors import editor_entry, read_editor
+from .entry_values import as_integer, as_ports, as_seconds, as_text, identity_entry, optional, read_identity
 from .launches import choice_entry, ended_entry, read_choice, read_ended, read_stamp, stamp_entry
 
 SCHEMA = 1
@@ -53,7 +52,7 @@ class Encoder:
             before, "server", {record.id: record for record in state.servers.values()}, _server_entry
         )
         editors = self._list_of(
-            before, "editor", {editor.id: editor for editor in state.editors.values()}, _editor_entry
+            before, "editor", {editor.id: editor for editor in state.editors.values()}, editor_entry
         )
         ended = self._list_of(before, "ended", {launch.id: launch for launch in state.ended}, ended_entry)
         sticky = _json([{"kind": s.kind, "project": s.project, "ports": dict(s.ports)} for s in state.sticky])
@@ -91,7 +90,7 @@ def decode(data: bytes) -> RegistryContents:
         document = json.loads(data)
         if document["schema"] != SCHEMA:
             raise UnreadableError(f"schema {document['schema']!r}; this version reads {SCHEMA}")
-        editors = {editor.id: editor for editor in map(_read_editor, document["editors"])}
+        editors = {editor.id: editor for editor in map(read_editor, document["editors"])}
         servers = {record.id: record for record in map(_read_server, document["servers"])}
         sticky = tuple(
             StickyPorts(as_text(entry["kind"]), as_text(entry["project"]), as_ports(entry["ports"]))
@@ -117,38 +116,6 @@ def homes_of(data: bytes) -> tuple[str, ...]:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 
-def _identity_entry(identity: ProcessIdentity | None) -> dict[str, Any] | None:
-    return None if identity is None else {"pid": identity.pid, "start_token": identity.start_token}
-
-
-def _read_identity(entry: Any) -> ProcessIdentity:
-    return ProcessIdentity(as_integer(entry["pid"]), as_text(entry["start_token"]))
-
-
-def _editor_entry(editor: Editor) -> dict[str, Any]:
-    return {
-        "id": editor.id,
-        "process": _identity_entry(editor.process),
-        "project": editor.project,
-        "started_at": editor.started_at,
-        "engine": editor.engine,
-        "engine_version": editor.engine_version,
-        "name": editor.name,
-    }
-
-
-def _read_editor(entry: Any) -> Editor:
-    return Editor(
-        id=as_text(entry["id"]),
-        process=_read_identity(entry["process"]),
-        project=optional(as_text, entry.get("project")),
-        started_at=optional(as_seconds, entry.get("started_at")),
-        engine=optional(as_text, entry.get("engine")),
-        engine_version=optional(as_text, entry.get("engine_version")),
-        name=optional(as_text, entry.get("name")),
-    )
-
-
 def _server_entry(record: ServerRecord) -> dict[str, Any]:
     return {
         "id": record.id,
@@ -160,10 +127,10 @@ def _server_entry(record: ServerRecord) -> dict[str, Any]:
         "launch": record.launch,
         "ports": dict(record.ports),
         "since": record.since,
-        "process": _identity_entry(record.process),
-        "root": _identity_entry(record.root),
+        "process": identity_entry(record.process),
+        "root": identity_entry(record.root),
         "owners": [
-            {"editor": owner.editor, "process": _identity_entry(owner.process), "leaving": owner.leaving}
+            {"editor": owner.editor, "process": identity_entry(owner.process), "leaving": owner.leaving}
             for owner in record.owners
         ],
         "leases": [{"id": lease.id, "holder": lease.holder, "ttl_s": lease.ttl_s} for lease in record.leases],
@@ -200,12 +167,12 @@ def _read_server(entry: Any) -> ServerRecord:
         launch=as_text(entry["launch"]),
         ports=as_ports(entry["ports"]),
         since=as_seconds(entry["since"]),
-        process=optional(_read_identity, entry.get("process")),
-        root=optional(_read_identity, entry.get("root")),
+        process=optional(read_identity, entry.get("process")),
+        root=optional(read_identity, entry.get("root")),
         owners=tuple(
             Ownership(
                 as_text(owner["editor"]),
-                _read_identity(owner["process"]),
+                read_identity(owner["process"]),
                 leaving_since=0.0 if owner.get("leaving") else None,
             )
             for owner in entry.get("owners", ())
@@ -242,7 +209,7 @@ def _requested_without_owner(entry: Any) -> bool:
 def _passed_over_entry(port: PassedOverPort) -> dict[str, Any]:
     who = port.occupant
     occupant = who and {
-        "process": _identity_entry(who.identity),
+        "process": identity_entry(who.identity),
         "command": list(who.brief),
         "user": who.user,
         "since": who.since,
@@ -256,7 +223,7 @@ def _read_passed_over(entry: Any) -> PassedOverPort:
         None
         if who is None
         else Occupant(
-            optional(_read_identity, who.get("process")),
+            optional(read_identity, who.get("process")),
             tuple(as_text(word) for word in who.get("command", ())),
             optional(as_text, who.get("user")),
             optional(as_seconds, who.get("since")),

@@ -1,10 +1,26 @@
-"""Checks the values in a registry while they are read."""
+"""Values in a registry, checked while they are read."""
 
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from ..core.model import ProcessIdentity
+
 T = TypeVar("T")
+
+
+def identity_entry(identity: ProcessIdentity | None) -> dict[str, Any] | None:
+    """Return the entry of a process, None for None."""
+    return None if identity is None else {"pid": identity.pid, "start_token": identity.start_token}
+
+
+def read_identity(entry: Any) -> ProcessIdentity:
+    """Return the process in an entry.
+
+    Raises:
+        KeyError, TypeError: the entry is damaged.
+    """
+    return ProcessIdentity(as_integer(entry["pid"]), as_text(entry["start_token"]))
 
 
 def as_ports(value: Any) -> Mapping[str, int]:

@@ -24,9 +24,8 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def views(harness: EngineHarness) -> Views:
-    return Views(
-        harness.engine.context, harness.engine.inspector.reaper, ExitWatches(harness.engine.context.platform.exits)
-    )
+    engine = harness.engine
+    return Views(engine.context, engine.inspector.reaper, ExitWatches(engine.context.platform.exits), engine.ai_clients)
 
 
 def crowded(harness: EngineHarness, count: int, *, project: str = "/x") -> Callable[[], Awaitable[None]]:

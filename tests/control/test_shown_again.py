@@ -26,7 +26,9 @@ def harness(tmp_path: Path) -> EngineHarness:
 
 
 def views(harness: EngineHarness) -> Views:
-    return Views(harness.engine.context, harness.engine.inspector.reaper, harness.engine.exit_watches)
+    return Views(
+        harness.engine.context, harness.engine.inspector.reaper, harness.engine.exit_watches, harness.engine.ai_clients
+    )
 
 
 async def nothing_waits() -> tuple[str, ...]:
@@ -110,9 +112,9 @@ def test_a_view_with_a_countdown_is_built_each_time(harness: EngineHarness) -> N
 
 def test_an_unwatched_owner_is_probed_for_each_view(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, views: Views, editor: ProcessIdentity) -> None:
-        views = Views(
-            harness.engine.context, harness.engine.inspector.reaper, ExitWatches(harness.engine.context.platform.exits)
-        )
+        engine = harness.engine
+        unwatched = ExitWatches(engine.context.platform.exits)
+        views = Views(engine.context, engine.inspector.reaper, unwatched, engine.ai_clients)
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("alive", "alive")
         harness.system.end(editor)
         assert (views.servers()[0].owners[0].liveness, views.editors()[0].liveness) == ("dead", "dead")

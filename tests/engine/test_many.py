@@ -82,7 +82,12 @@ def test_servers_of_many_projects_cost_looks_and_bytes_in_proportion(
         assert counter.ports < 10 * count
         assert harness.store.data is not None
         assert len(harness.store.data) < 2000 * count
-        views = Views(harness.engine.context, harness.engine.inspector.reaper, harness.engine.exit_watches)
+        views = Views(
+            harness.engine.context,
+            harness.engine.inspector.reaper,
+            harness.engine.exit_watches,
+            harness.engine.ai_clients,
+        )
         assert views.left_out(views.servers(), views.editors()) == 0
         counter.samples = 0
         for editor in editors:

@@ -42,6 +42,7 @@ command = ["toy", "{{http}}", "{{sessions}}"]
 ports = {{ http = "8000-8003", sessions = "9500-9503" }}
 env = {{ TOY_OWNER = "{{owner_pid}}" }}
 sessions = {{ tcp = "sessions" }}
+gate = "serialize"
 url = "http://127.0.0.1:{{http}}/"
 """
 STARTS_IN_S = 6.0

@@ -64,6 +64,7 @@ async def story(stage: Stage) -> None:
     await two_phases(stage, plugin, shell, editor)
     await looking(shell)
     await claims(stage, plugin, shell, editor)
+    await ai_clients(stage, plugin, shell, editor)
     await logs_and_a_crash(stage, shell)
     await known_again(stage, plugin, shell, editor)
     await refusals(stage, shell)
@@ -114,6 +115,31 @@ async def claims(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: 
     await plugin.ask("server.release", server="toy", editor=editor)
     await plugin.ask("server.ensure", kind="toy", editor=editor)
     await shell.ask("lease.release", lease=lease["id"])
+
+
+async def ai_clients(stage: Stage, plugin: StoryClient, shell: StoryClient, editor: str) -> None:
+    """Show how an AI client introduces itself, and what becomes of calls that meet another call or a busy editor."""
+    bridge, other = await greeted(stage, "bridge"), await greeted(stage, "other-bridge")
+    born = await stage.happen("editor_starts")
+    said = {"name": "claude-code", "version": "2.1.0", "title": "Claude Code"}
+    client = await bridge.ask("client.attach", pid=born["pid"], client=said, project=str(stage.project))
+    await bridge.ask("server.ensure", kind="toy", owner={"pid": born["pid"], "client": said})
+    await bridge.ask("call.begin", server="toy", call=1, tool="scene_create")
+    other.say("call.begin", server="toy", call=1, tool="scene_open")
+    await shell.ask("status")
+    await bridge.ask("call.end", call=1)
+    await other.answer()
+    await bridge.ask("call.begin", server="toy", call=2, tool="scene_save")
+    await bridge.ask("call.begin", server="toy", call=3, tool="scene_list", read_only=True)
+    await bridge.ask("call.end", call=4)
+    other.leave()
+    await bridge.ask("call.report", calls=3, running=[{"call": 5, "server": "toy", "tool": "logs_read"}])
+    await shell.ask("server.get", server="toy")
+    await plugin.ask("editor.state", editor=editor, state="busy", reason="importing", ttl_s=10)
+    await bridge.ask("call.begin", server="toy", call=6, tool="scene_save")
+    await plugin.ask("editor.state", editor=editor, state="ready")
+    await bridge.ask("server.release", server="toy", editor=client["id"])
+    bridge.leave()
 
 
 async def logs_and_a_crash(stage: Stage, shell: StoryClient) -> None:

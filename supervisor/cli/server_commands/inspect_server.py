@@ -12,7 +12,7 @@ from ...errors import NotFound, SupervisorError
 from ...native.facts import describe_exit
 from .. import formatting, options, output, remote, server_choice
 from ..deadline import Deadline
-from ..text import ai_clients, history
+from ..text import ai_clients, client_table, history
 from ..text.recipe_changes import recipe_changes_text
 
 CHECK_TIMEOUT_S = 30.0
@@ -49,11 +49,11 @@ def inspect(*, server: str | None, as_json: bool, deadline: Deadline) -> None:
             _show_ended(found, as_json=as_json)
             return
         shows_owners = found["owners"] and not as_json
-        editors = client.call("status", timeout_s=deadline.left())["editors"] if shows_owners else []
+        known = client.call("status", timeout_s=deadline.left()) if shows_owners else {"editors": (), "clients": ()}
     if as_json:
         output.document(found)
         return
-    for text in lines(found, editors, now=time.time()):
+    for text in lines(found, known["editors"], known.get("clients", ()), now=time.time()):
         output.line(text)
 
 
@@ -82,7 +82,9 @@ def _show_ended(row: JsonObject, *, as_json: bool) -> None:
         output.line(text)
 
 
-def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> Iterator[str]:
+def lines(
+    server: JsonObject, editors: Sequence[JsonObject], clients: Sequence[JsonObject] = (), *, now: float
+) -> Iterator[str]:
     """Yield the lines about a server that has not ended. `now` is wall time, seconds."""
     state = formatting.coloured_state(server["state"])
     yield f"{formatting.name_and_version(server)}  {state}  for {formatting.duration(now - server['since'])}"
@@ -92,6 +94,9 @@ def lines(server: JsonObject, editors: Sequence[JsonObject], *, now: float) -> I
     )
     yield from _section("notes", [formatting.printable(note) for note in server.get("notes", ())])
     yield from _section("owners", _owners(server, editors))
+    owning = [client for client in clients if server["id"] in client["servers"]]
+    yield from _section("AI clients", [*client_table.clients(owning, [server], now=now)])
+    yield from _section("tool calls", client_table.calls(server, now=now))
     yield from _section("leases", _leases(server))
     yield from _section("ports passed over", _passed_over(server))
     if server.get("recipe_changes"):
@@ -120,6 +125,7 @@ def _facts(server: JsonObject, now: float) -> dict[str, object]:
         "started as": f"pid {root}" if root and process and root != process["pid"] else None,
         "sessions": _sessions(server),
         "restarts": server["restarts"],
+        "gate": None if server.get("gate", "off") == "off" else server["gate"],
         "reap": ", ".join(word for word in verdict if word),
         "log": server["log"] and formatting.tilde(server["log"]),
         "for Claude Code": ai_clients.claude_command(server),
@@ -154,6 +160,8 @@ def _owners(server: JsonObject, editors: Sequence[JsonObject]) -> list[str]:
     known = {editor["id"]: editor for editor in editors}
     rows = []
     for owner in server["owners"]:
+        if owner.get("client"):
+            continue
         editor = known.get(owner["editor"], {})
         busy = editor.get("busy")
         note = ", ".join(filter(None, ["leaving" if owner["leaving"] else "", f"busy: {busy}" if busy else ""]))

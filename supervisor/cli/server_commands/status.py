@@ -29,7 +29,7 @@ class Display(Protocol):
 @options.as_json
 @options.timeout
 def status(*, with_ended: bool, watch: bool, as_json: bool, deadline: Deadline) -> None:
-    """Show the daemon, the editors and the servers."""
+    """Show the daemon, the editors, the servers and the AI clients."""
     if with_ended and watch:
         raise click.UsageError("--watch cannot be used with --all")
     if not watch:
@@ -71,10 +71,10 @@ class _Tables:
         self._last: Sequence[str] = ()
 
     def show(self, answer: Any) -> None:
-        # The first line has the daemon's uptime, which changes all the time.
-        head, *rest = status_table.lines(answer, now=time.time())
+        # Durations change all the time, so they are left out of the comparison: the daemon's uptime, and the others.
+        _, *rest = status_table.lines(answer, now=0.0)
         if rest != self._last:
-            for text in ([""] if self._last else []) + [head, *rest]:
+            for text in ([""] if self._last else []) + [*status_table.lines(answer, now=time.time())]:
                 output.line(text)
         self._last = rest
 

@@ -48,6 +48,7 @@ def what_ends_it(server: JsonObject, editors: Sequence[JsonObject], kind: Kind |
         return f"{reason}: it runs until `{_down(server)}`"
     if living:
         names = {editor["id"]: editor.get("name") or editor["id"] for editor in editors}
+        names |= {owner["editor"]: owner["client"]["name"] for owner in living if owner.get("client")}
         owners = " and ".join(f"pid {owner['pid']} ({names.get(owner['editor'], owner['editor'])})" for owner in living)
         verb = "ends" if len(living) == 1 else "have ended"
         return f"when {formatting.printable(owners)} {verb}, the server is stopped {soon}{sessions}"

@@ -1,6 +1,8 @@
-"""The text of `status`: daemon, editors and servers in one table. Loads no click, because `status` must be quick."""
+"""The text of `status`: a table of editors and servers, and one of AI clients.
 
-import os
+Loads no click, because `status` must be quick.
+"""
+
 import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -11,6 +13,7 @@ from ...native.facts import describe_exit, folders
 from .. import output, remote
 from ..deadline import Deadline
 from ..formatting import coloured_state, duration, name_and_version, number, printable, table
+from .client_table import clients, project_name
 from .server_remarks import remarks
 
 _HEADERS = ("OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE")
@@ -62,6 +65,7 @@ def lines(answer: JsonObject, *, now: float) -> Iterator[str]:
         yield from table(_HEADERS, rows)
     else:
         yield "no editors, no servers"
+    yield from clients(answer.get("clients", ()), answer["servers"], now=now)
     for server in answer["servers"]:
         yield from _lines_below_the_table(server)
     if "ended" in answer:
@@ -79,12 +83,13 @@ def _rows(editors: Sequence[JsonObject], servers: Sequence[JsonObject]) -> Itera
     """Yield one row for each editor on a server, one for a server without an editor, then editors without a server."""
     known = {editor["id"]: editor for editor in editors}
     for server in servers:
-        for owner in server["owners"] or [None]:
+        # AI clients have a table of their own.
+        for owner in [each for each in server["owners"] if not each.get("client")] or [None]:
             editor = known.get(owner["editor"], {}) if owner else {}
             yield _Row(
                 owner=owner["editor"] if owner else None,
                 # One shell may own the servers of several projects, so the server's own project comes first.
-                project=_project_name(server["project"] or editor.get("project")),
+                project=project_name(server["project"] or editor.get("project")),
                 engine=editor.get("engine_version"),
                 server=name_and_version(server),
                 state=server["state"],
@@ -95,11 +100,7 @@ def _rows(editors: Sequence[JsonObject], servers: Sequence[JsonObject]) -> Itera
     with_a_server = {owner["editor"] for server in servers for owner in server["owners"]}
     for editor in editors:
         if editor["id"] not in with_a_server:
-            yield _Row(editor["id"], _project_name(editor["project"]), editor["engine_version"])
-
-
-def _project_name(folder: str | None) -> str | None:
-    return os.path.basename(folder.rstrip(os.sep)) if folder else None  # noqa: PTH119 (pathlib costs 5 ms)
+            yield _Row(editor["id"], project_name(editor["project"]), editor["engine_version"])
 
 
 def _port_numbers(server: JsonObject) -> str:
@@ -108,12 +109,14 @@ def _port_numbers(server: JsonObject) -> str:
 
 def _note(server: JsonObject, owner: JsonObject | None, editor: JsonObject) -> str:
     """Return the words of the last column. `editor` is the owner's, or empty."""
+    clients = sum(bool(each.get("client")) for each in server["owners"])
     notes = [
         ("external", server["origin"] == "external" and not server.get("by_client")),
         ("started by an AI client's bridge", bool(server.get("by_client"))),
         ("adopted", server["origin"] == "adopted"),
         ("discovered", server["origin"] == "discovered"),
-        ("shared", len(server["owners"]) > 1),
+        ("shared", len(server["owners"]) - clients > 1),
+        (f"{clients} AI client{'s' if clients > 1 else ''}", clients > 0),
         ("leaving", bool(owner and owner["leaving"])),
         ("dead", bool(owner and owner["liveness"] == "dead")),
         ("busy", editor.get("state") == "busy"),

@@ -3,6 +3,7 @@
 from ...engine.assembly import Engine
 from ...engine.logs.reader import LogReader
 from ..views import Views
+from .clients import ClientMethods
 from .daemon import About, DaemonMethods
 from .editors import EditorMethods
 from .environments import EnvironmentMethods
@@ -23,6 +24,7 @@ def all_methods(engine: Engine, views: Views, about: About, logs: LogReader) -> 
     return table_of(
         daemon,
         EditorMethods(engine.attachments, views),
+        ClientMethods(engine.attachments, engine.ai_clients, views),
         ServerMethods(engine.inspector, context, views),
         OperationMethods(engine.supervisor, engine.requests, engine.attachments, context, views),
         EnvironmentMethods(engine.housekeeping, context),

@@ -8,7 +8,7 @@ from ...engine.state.context import EngineContext
 from ...engine.supervisor import Inspector, Supervisor
 from ...values import frozen
 from ...wire.messages import daemon as d
-from ...wire.messages.common import EditorInfo, Server
+from ...wire.messages.common import AiClientInfo, EditorInfo, Server
 from ...wire.messages.session import Ping, PingResult
 from ..conversions import bridge_info, explained_port
 from ..views import Views
@@ -74,14 +74,24 @@ class DaemonMethods:
     def status(self) -> d.StatusResult:
         """Return the status. While nothing changes, the same object is returned, whose JSON text is kept."""
         self._inspector.discovery.look_soon()
-        servers, editors, notes = self._views.servers(), self._views.editors(), self._about.notes()
+        servers, editors, clients = self._views.servers(), self._views.editors(), self._views.ai_clients.clients()
+        notes = self._about.notes()
         last = self._last_status
-        if last is None or not (last.servers is servers and last.editors is editors and last.daemon.notes == notes):
-            last = self._last_status = self._new_status(servers, editors, notes)
+        if last is None or not (
+            last.servers is servers
+            and last.editors is editors
+            and last.clients is clients
+            and last.daemon.notes == notes
+        ):
+            last = self._last_status = self._new_status(servers, editors, clients, notes)
         return last
 
     def _new_status(
-        self, servers: tuple[Server, ...], editors: tuple[EditorInfo, ...], notes: tuple[str, ...]
+        self,
+        servers: tuple[Server, ...],
+        editors: tuple[EditorInfo, ...],
+        clients: tuple[AiClientInfo, ...],
+        notes: tuple[str, ...],
     ) -> d.StatusResult:
         about = self._about
         return d.StatusResult(
@@ -101,7 +111,8 @@ class DaemonMethods:
             editors=editors,
             servers=servers,
             orphans=tuple(server.id for server in servers if server.reap.verdict != "keep"),
-            left_out=self._views.left_out(servers, editors),
+            left_out=self._views.left_out(servers, editors, clients),
+            clients=clients,
         )
 
     @read("reap")

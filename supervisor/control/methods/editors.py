@@ -9,6 +9,7 @@ from ...wire.messages.editors import EditorAttach, EditorDetach, EditorState
 from ...wire.messages.leases import LeaseAcquire, LeaseRelease, LeaseRenew
 from ...wire.messages.servers import OwnerClaim, ServerRelease
 from ..views import Views
+from .clients import ai_client
 from .table import read
 
 
@@ -58,9 +59,17 @@ async def attached(attachments: Attachments, claim: OwnerClaim, project: str | N
     Raises:
         InvalidParams: the process cannot be an owner; the field is called as in the request.
     """
+    said = claim.client
     try:
         return await attachments.attach_with_program_name(
-            Arrival(claim.pid, claim.start_token, claim.project or project)
+            Arrival(
+                claim.pid,
+                claim.start_token,
+                claim.project or project,
+                name=None if said is None else said.title or said.name,
+                client=None if said is None else ai_client(said),
+                is_owner=True,
+            )
         )
     except InvalidParams as problem:
         text = problem.message.removeprefix(f"{problem.field}: ")

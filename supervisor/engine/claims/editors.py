@@ -3,7 +3,17 @@
 import asyncio
 from dataclasses import replace
 
-from ...core.model import Editor, Liveness, Occupant, Occupation, Ownership, ProcessIdentity, ServerRecord, ServerState
+from ...core.model import (
+    ClientName,
+    Editor,
+    Liveness,
+    Occupant,
+    Occupation,
+    Ownership,
+    ProcessIdentity,
+    ServerRecord,
+    ServerState,
+)
 from ...core.processes.godot import is_editor
 from ...core.single_flight import OperationRequest
 from ...errors import Busy, EditorGone, InvalidParams, NotFound, NotOurs
@@ -11,7 +21,7 @@ from ...native.lane import Lane
 from ...values import frozen
 from ..state.context import EngineContext
 from ..state.exit_watches import ExitWatches
-from ..state.names import canonical_project, name_of, new_editor_id
+from ..state.names import canonical_project, name_of, new_client_id, new_editor_id
 
 FIRST_PID = 1
 """A process that has lost its parent gets this one as its parent. It outlives every server. In a container it may be
@@ -24,7 +34,10 @@ NAME_TIMEOUT_S = 1.0
 
 @frozen
 class Arrival:
-    """An editor as it attaches. `seen` is what the system tells about its pid, for people."""
+    """An editor, an owner of servers or an AI client, as it attaches. `seen` is what the system tells about its pid.
+
+    `is_owner`: the process is named as an owner, and may have said before that it is an AI client.
+    """
 
     pid: int
     start_token: str | None = None
@@ -33,6 +46,8 @@ class Arrival:
     engine_version: str | None = None
     name: str | None = None
     seen: Occupant | None = None
+    client: ClientName | None = None
+    is_owner: bool = False
 
 
 class Editors:
@@ -80,24 +95,30 @@ class Editors:
         identity = self._prove(arrival)
         project = canonical_project(arrival.project)
         known = next((e for e in self._records.editors.values() if e.process == identity), None)
+        client = arrival.client
         if known is None:
             editor = Editor(
-                id=new_editor_id(self._records, project),
+                id=new_client_id(self._records, client) if client else new_editor_id(self._records, project),
                 process=identity,
                 project=project,
                 started_at=self._probe.started_at(identity),
                 engine=arrival.engine,
                 engine_version=arrival.engine_version,
                 name=arrival.name or _program_name(arrival, identity),
+                client=client,
             )
-            self._events.publish("editor.attached", editor=editor.id, pid=identity.pid, project=project)
+            if client is None:
+                self._events.publish("editor.attached", editor=editor.id, pid=identity.pid, project=project)
         else:
+            if client is not None and known.client is None and known.engine is not None:
+                raise InvalidParams("pid", f"process {identity.pid} is the editor {known.id}", hint="pass your own pid")
             editor = replace(
                 known,
                 project=project or known.project,
                 engine=arrival.engine or known.engine,
                 engine_version=arrival.engine_version or known.engine_version,
                 name=arrival.name or known.name,
+                client=client or (known.client if arrival.is_owner else None),
             )
         self._records.put_editor(editor)
         return editor, self._inherit(editor)
@@ -247,9 +268,14 @@ class Editors:
         return inherited
 
     def _comes_back(self, owner: Ownership, editor: Editor) -> bool:
-        """Return whether an attached editor is a detached owner, or has its project open again."""
+        """Return whether an attached editor is a detached owner, or has its project open again.
+
+        An AI client takes over no servers, because it gets those that it asks for.
+        """
         if owner.process == editor.process:
             return True
+        if editor.client is not None:
+            return False
         before = self._records.editors.get(owner.editor)
         return editor.project is not None and before is not None and before.project == editor.project
 

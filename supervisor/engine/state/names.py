@@ -3,11 +3,12 @@
 from itertools import count
 from pathlib import Path
 
-from ...core.model import Occupant
+from ...core.model import ClientName, Occupant
 from ...errors import InvalidParams
 from .records import Records
 
 NAME_LENGTH = 256
+CLIENT_ID_LENGTH = 40
 
 
 def name_of(seen: Occupant) -> str | None:
@@ -17,8 +18,12 @@ def name_of(seen: Occupant) -> str | None:
 
 def new_editor_id(records: Records, project: str | None) -> str:
     """Return the project folder's name with the first free number."""
-    base = folder_name(project) if project else "editor"
-    return next(name for n in count(1) if (name := f"{base}-{n}") not in records.editors)
+    return _first_free(records, folder_name(project) if project else "editor")
+
+
+def new_client_id(records: Records, client: ClientName) -> str:
+    """Return the AI client's name, in a form that fits an id, with the first free number."""
+    return _first_free(records, _as_id(client.name.lower()[:CLIENT_ID_LENGTH]) or "client")
 
 
 def canonical_project(project: str | None) -> str | None:
@@ -45,5 +50,12 @@ def canonical_project(project: str | None) -> str | None:
 
 def folder_name(project: str) -> str:
     """Return a project's folder name in a form that fits an id and a file name."""
-    name = "".join(c if c.isalnum() or c in "._-" else "-" for c in Path(project).name)
-    return name.strip("-.") or "project"
+    return _as_id(Path(project).name) or "project"
+
+
+def _as_id(text: str) -> str:
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in text).strip("-.")
+
+
+def _first_free(records: Records, base: str) -> str:
+    return next(name for n in count(1) if (name := f"{base}-{n}") not in records.editors)

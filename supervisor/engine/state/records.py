@@ -168,8 +168,10 @@ class Records(RegistryWriter):
 
     def drop_editor(self, editor_id: str) -> None:
         """Forget an editor."""
-        if self.editors.pop(editor_id, None) is not None:
-            self._events.publish("editor.gone", editor=editor_id)
+        editor = self.editors.pop(editor_id, None)
+        if editor is not None:
+            if editor.client is None:
+                self._events.publish("editor.gone", editor=editor_id)
             self._touch()
 
     def owned_by(self, editor_id: str) -> list[ServerRecord]:

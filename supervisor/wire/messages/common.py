@@ -70,13 +70,43 @@ class LeaseInfo:
 
 
 @frozen
+class AiClientName:
+    """What an AI client has said of itself."""
+
+    name: str
+    version: str
+    title: str | None
+
+
+@frozen
 class Owner:
-    """An editor attached to a server."""
+    """An editor or another process that owns a server. `client` is the AI client for which an MCP bridge owns it."""
 
     editor: str
     pid: int
     liveness: str
     leaving: bool
+    client: AiClientName | None = None
+
+
+@frozen
+class ToolCallInfo:
+    """A tool call of an AI client. `state` is running or waiting, and `since` the wall time of its begin, in seconds.
+
+    `client` is the id of the client, or null if it has not introduced itself; `name` is for people.
+    `gated`: it passes the gate of its server. `editor_pid` and `project` say which editor it reaches, if that is known.
+    """
+
+    client: str | None
+    name: str
+    pid: int | None
+    server: str
+    tool: str
+    state: str
+    since: float
+    gated: bool
+    editor_pid: int | None = None
+    project: str | None = None
 
 
 @frozen
@@ -143,6 +173,7 @@ class Server:
     `bearer` is null if the server asks for no bearer, or has no ports yet. The bearer itself never travels here.
     `gate` is off, serialize or reject: what becomes of a tool call while another one runs on the same editor.
     `pin` is null if tool calls of this kind name no editor.
+    `calls` are tool calls that run or wait, the oldest first; `calls_more` is the number of the others.
     `bridges`, in the answer to a stop or a restart, are those that led to the server and may start one themselves.
     """
 
@@ -179,6 +210,8 @@ class Server:
     bearer: BearerRecord | None = None
     gate: str = "off"
     pin: Pin | None = None
+    calls: tuple[ToolCallInfo, ...] = ()
+    calls_more: int = 0
 
 
 @frozen
@@ -198,3 +231,29 @@ class EditorInfo:
     state: str
     busy: str | None
     servers: tuple[str, ...]
+
+
+@frozen
+class AiClientInfo:
+    """An AI client, as its MCP bridge has introduced it. `since` is the wall time at which the bridge started.
+
+    `connected`: the bridge has a connection to the daemon. One without may still own servers. `servers` are the ids of
+    the servers that it owns. `calls` is the number of its tool calls so far. `running` are those that run or wait, the
+    oldest first; `running_more` is the number of the others.
+    """
+
+    LASTING = 512
+
+    id: str
+    pid: int
+    name: str
+    version: str
+    title: str | None
+    project: str | None
+    since: float | None
+    liveness: str
+    connected: bool
+    servers: tuple[str, ...]
+    calls: int
+    running: tuple[ToolCallInfo, ...]
+    running_more: int = 0

@@ -2,7 +2,7 @@
 
 from ...errors import InvalidParams
 from ...values import frozen
-from .common import BridgeInfo, EditorInfo, Name, OccupantInfo, Path, Port, RecipeChange, Server
+from .common import AiClientInfo, BridgeInfo, EditorInfo, Name, OccupantInfo, Path, Port, RecipeChange, Server
 
 EXPLAINED_PORTS = 256
 
@@ -36,7 +36,7 @@ class DaemonInfo:
 
 @frozen
 class StatusResult:
-    """The state of everything. `orphans` are the ids of servers that may be reaped.
+    """The state of everything. `orphans` are the ids of servers that may be reaped. `clients` are AI clients.
 
     The lists are shortened as in `ServerListResult`.
     """
@@ -48,6 +48,7 @@ class StatusResult:
     servers: tuple[Server, ...]
     orphans: tuple[str, ...]
     left_out: int = 0
+    clients: tuple[AiClientInfo, ...] = ()
 
 
 @frozen

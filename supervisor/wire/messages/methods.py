@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import daemon, editors, environments, leases, requests, servers, session, streams
-from .common import EditorInfo, LeaseInfo, Server
+from . import clients, daemon, editors, environments, leases, requests, servers, session, streams
+from .common import AiClientInfo, EditorInfo, LeaseInfo, Server
 
 
 class MethodTypes(NamedTuple):
@@ -20,6 +20,10 @@ METHODS: Mapping[str, MethodTypes] = {
     "editor.attach": MethodTypes(editors.EditorAttach, EditorInfo),
     "editor.detach": MethodTypes(editors.EditorDetach, EditorInfo),
     "editor.state": MethodTypes(editors.EditorState, EditorInfo),
+    "client.attach": MethodTypes(clients.ClientAttach, AiClientInfo),
+    "call.begin": MethodTypes(clients.CallBegin, clients.CallBeginResult),
+    "call.end": MethodTypes(clients.CallEnd, clients.CallEndResult),
+    "call.report": MethodTypes(clients.CallReport, clients.CallReportResult),
     "server.ensure": MethodTypes(servers.ServerEnsure, Server),
     "server.adopt": MethodTypes(servers.ServerAdopt, Server),
     "server.list": MethodTypes(servers.ServerList, servers.ServerListResult),

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 
 from ...errors import InvalidParams
 from ...values import frozen
+from .clients import Introduction
 from .common import Name, Path, Pid, Port, Server
 
 
 @frozen
 class OwnerClaim:
-    """A process to attach as owner, for a client that has attached no editor."""
+    """A process to attach as owner, for a client that has attached no editor. `client` is that of an MCP bridge."""
 
     pid: Pid
     start_token: Name | None = None
     project: Path | None = None
+    client: Introduction | None = None
 
 
 @frozen

@@ -7,7 +7,8 @@ import pytest
 
 from supervisor.errors import InvalidParams
 from supervisor.wire import fields
-from supervisor.wire.messages.common import EditorInfo, Server
+from supervisor.wire.messages.clients import Introduction
+from supervisor.wire.messages.common import AiClientInfo, EditorInfo, Server
 from supervisor.wire.messages.daemon import DaemonShutdown, PortsExplain, Reap, Status, StatusResult
 from supervisor.wire.messages.editors import EditorAttach, EditorDetach
 from supervisor.wire.messages.servers import OwnerClaim, ServerEnsure, ServerGet, ServerList, ServerStop
@@ -42,7 +43,8 @@ def test_the_least_params_suffice_and_none_of_them_is_superfluous(cls: type[Any]
 
 
 def test_ensure_takes_every_field_of_the_table() -> None:
-    owner = {"pid": 7, "start_token": "b:9", "project": "/games/one"}
+    client = {"name": "claude-code", "version": "2.1.0", "title": None}
+    owner = {"pid": 7, "start_token": "b:9", "project": "/games/one", "client": client}
     wanted = {
         "kind": "godot-ai",
         "owner": owner,
@@ -53,7 +55,7 @@ def test_ensure_takes_every_field_of_the_table() -> None:
         "request": "mine-1",
     }
     ensure = fields.decode(ServerEnsure, wanted)
-    assert ensure.owner == OwnerClaim(7, "b:9", "/games/one")
+    assert ensure.owner == OwnerClaim(7, "b:9", "/games/one", Introduction("claude-code", "2.1.0"))
     assert fields.encode(ensure) == {**wanted, "editor": None}
 
 
@@ -92,11 +94,15 @@ def test_a_token_stays_out_of_reprs() -> None:
             Server,
             """id kind version project state origin process root_pid ports url connect owners sessions leases restarts
             since relocated failure reap log until_stopped relocated_more version_source version_why
-            notes recipe_changes by_client bridges bearer gate pin""",
+            notes recipe_changes by_client bridges bearer gate pin calls calls_more""",
         ),
         (EditorInfo, "id pid started_at project engine engine_version name liveness state busy servers"),
+        (
+            AiClientInfo,
+            "id pid name version title project since liveness connected servers calls running running_more",
+        ),
         (HelloResult, "protocol instance_id version capabilities"),
-        (StatusResult, "daemon editors servers orphans left_out"),
+        (StatusResult, "daemon editors servers orphans left_out clients"),
     ],
 )
 def test_results_have_the_fields_of_the_contract(cls: type[Any], names: str) -> None:
