@@ -25,13 +25,13 @@ class Gate(StrEnum):
 
 
 @frozen
-class CallTarget:
+class ReachedEditor:
     """The editor that a call reaches, as far as it is known. None stands for any editor of the server."""
 
     editor_pid: int | None = None
     project: str | None = None
 
-    def may_be(self, other: "CallTarget") -> bool:
+    def may_be(self, other: "ReachedEditor") -> bool:
         """Return whether two calls may reach the same editor. In doubt they do."""
         if self.editor_pid is not None and other.editor_pid is not None:
             return self.editor_pid == other.editor_pid
@@ -43,7 +43,7 @@ class ToolCall:
     """A call of a tool by an AI client. `number` tells it from all other calls."""
 
     number: int
-    target: CallTarget
+    target: ReachedEditor
 
 
 @frozen
@@ -159,7 +159,9 @@ class BusyEditor:
     occupation: Occupation
 
 
-def busy_editor(target: CallTarget, editors: Iterable[Editor], owners: Iterable[str], now: float) -> BusyEditor | None:
+def busy_editor(
+    target: ReachedEditor, editors: Iterable[Editor], owners: Iterable[str], now: float
+) -> BusyEditor | None:
     """Return the busy editor that a call would meet. Returns None if the call may reach an editor that is not busy.
 
     `owners` are the ids of the server's owners. If several editors are possible and all are busy, it is the one that is

@@ -7,9 +7,9 @@ from ....core.model import Liveness, ServerRecord
 from ....core.tool_calls import (
     BusyEditor,
     CallQueue,
-    CallTarget,
     Gate,
     MustWait,
+    ReachedEditor,
     RunsNow,
     ToolCall,
     TurnedAway,
@@ -133,7 +133,7 @@ class CallGates:
             # Marks it as seen: if the connection has just ended, nothing awaits the future any more.
             future.exception()
 
-    def _busy_editor(self, record: ServerRecord, target: CallTarget) -> BusyEditor | None:
+    def _busy_editor(self, record: ServerRecord, target: ReachedEditor) -> BusyEditor | None:
         """Return the busy editor that a call would meet. Editors that have ended do not count."""
         now = self._clock.monotonic()
         editors = (
@@ -141,7 +141,7 @@ class CallGates:
             for editor in self._records.editors.values()
             if editor.busy(now) is None or self._probe.sample(editor.process) is not Liveness.DEAD
         )
-        known = target if record.project is None else CallTarget(project=record.project)
+        known = target if record.project is None else ReachedEditor(project=record.project)
         return busy_editor(known, editors, [owner.editor for owner in record.owners], now)
 
     def _queue(self, server_id: str) -> CallQueue:

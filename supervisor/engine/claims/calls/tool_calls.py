@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ....core.lifecycle import SERVING
 from ....core.model import ServerRecord
-from ....core.tool_calls import CallTarget, Gate
+from ....core.tool_calls import Gate, ReachedEditor
 from ....errors import Busy, Cancelled, EditorBusy, InvalidParams, NotFound
 from ...state.context import EngineContext
 from ...state.events import Event
@@ -227,14 +227,14 @@ class ToolCalls:
             began=self._clock.monotonic() - call.elapsed_s,
         )
 
-    def _target(self, maker: CallMaker, record: ServerRecord, editor_pid: int | None) -> CallTarget:
+    def _target(self, maker: CallMaker, record: ServerRecord, editor_pid: int | None) -> ReachedEditor:
         """Return which editor a call reaches. All calls of a server that has a project exclude each other."""
         if record.project is not None:
-            return CallTarget()
+            return ReachedEditor()
         if editor_pid is None:
-            return CallTarget(project=maker.project)
+            return ReachedEditor(project=maker.project)
         known = (editor for editor in self._records.editors.values() if editor.process.pid == editor_pid)
-        return CallTarget(editor_pid, next((editor.project for editor in known), None))
+        return ReachedEditor(editor_pid, next((editor.project for editor in known), None))
 
     def _add(self, call: TrackedCall) -> None:
         self._calls[call.number] = call

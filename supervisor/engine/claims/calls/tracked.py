@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ....core.tool_calls import CallTarget
+from ....core.tool_calls import ReachedEditor
 from ....values import frozen
 
 
@@ -49,7 +49,7 @@ class TrackedCall:
     maker: CallMaker
     server: str
     tool: str
-    target: CallTarget
+    target: ReachedEditor
     gated: bool
     since: float
     began: float
