@@ -52,8 +52,8 @@ class ClientRequest:
         """When the request may be sent."""
         self.expires_at = now + HOLD_S
         """When the bridge answers the request in place of a server, whether it is held or was sent."""
-        self.asked_at = now
-        """A list of editors that was read before does not say where the editor of this request is."""
+        self.first_look: int | None = None
+        """The number of the first reading of the editors that counts for this request: one that began later."""
         self.session: EditorSession | None = None
         """The session of an editor that the bridge has put into the call that was sent last."""
         self.has_lost_session = False

@@ -109,13 +109,18 @@ class ServerSide:
         elif wanted and self.session.phase is SessionPhase.NONE:
             self.session.open(self.server, self._local.initialize_params)
 
-    def read_lists_again(self, *, wanted: bool = False) -> None:
-        """Let `read_lists` read the lists once more, because they have changed.
-
-        `wanted`: a request of the client waits for them.
-        """
+    def read_lists_again(self) -> None:
+        """Let `read_lists` read the lists once more, because they have changed."""
         self._list_reading = None
-        self._lists_are_wanted = wanted
+
+    def want_lists(self) -> None:
+        """Let `read_lists` read the lists now, if they are not being read, because a request of the client waits."""
+        self._lists_are_wanted = self._list_reading is None
+
+    @property
+    def is_reading_lists(self) -> bool:
+        """Return whether a reading of the lists has begun and its result is not kept."""
+        return self._list_reading is not None and (not self._list_reading.is_done or bool(self._list_reading.lists))
 
     @property
     def has_read_tools(self) -> bool | None:
@@ -124,9 +129,10 @@ class ServerSide:
         A server that declares no tools has nothing to read.
         """
         reading = self._list_reading
-        if reading is None or not reading.is_done or reading.lists:
+        if reading is None or self.is_reading_lists:
             return None
-        return reading.has_read_tools or not self._local.era_catalogue.has_list("tools/list")
+        known = self._local.era_catalogue
+        return reading.has_read_tools or (known.hello is not None and not known.has_list("tools/list"))
 
     def take_lists(self) -> None:
         """Keep the lists that were read. Called after each event."""

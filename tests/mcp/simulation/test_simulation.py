@@ -1,16 +1,20 @@
 """The promises of the bridge, under every interleaving of death, restart, cancellation and slow answers."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from supervisor.mcp.core import client_request, forwarding, relay, server_side, session
+from supervisor.mcp.core.calls import editor_sessions, preparation
 from supervisor.mcp.core.conversation import Conversation
 from supervisor.mcp.core.events_and_actions import ExchangeEnded
 from supervisor.mcp.core.messages.message import Message
 from supervisor.mcp.core.servers import Outcome
 from tests.mcp.simulation.world import PromiseBrokenError, World
+
+_NOTHING: Any = SimpleNamespace(sessions=())
 
 STEPS = 150
 RUNS = 400
@@ -113,7 +117,62 @@ def forgets_the_log_level(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(server_side.ServerSide, "remember_setting", lambda *_: None)
 
 
+def calls_the_active_editor(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation, "with_argument", lambda message, *_: message)
+
+
+def changes_what_the_client_has_chosen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation, "given_argument", lambda *_: None)
+
+
+def takes_the_newest_editor(patch: pytest.MonkeyPatch) -> None:
+    def choose(self: editor_sessions.EditorSessions, _: object) -> Any:
+        return next(reversed(self._reading.sessions), None) if self._reading is not None else None
+
+    patch.setattr(editor_sessions.EditorSessions, "_choose", choose)
+
+
+def trusts_the_first_list_of_tools(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation.CallPreparation, "_knows_tool", lambda *_: True)
+
+
+def gives_up_editors_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(editor_sessions.EditorSessions, "find", lambda self, *_: self._problem(self._known or _NOTHING))
+
+
+def never_looks_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(editor_sessions, "FRESH_S", float("inf"))
+    patch.setattr(editor_sessions.EditorSessions, "forget", lambda *_: None)
+    patch.setattr(editor_sessions, "POLL_S", float("inf"))
+
+
+def calls_without_admission(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation.CallPreparation, "_is_admitted", lambda *_: True)
+
+
+def asks_about_reading_tools(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation.CallPreparation, "_is_read_only", lambda *_: False)
+
+
+def forgets_to_end_abandoned_calls(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation.CallPreparation, "end_abandoned", lambda *_: None)
+
+
+def ends_no_answered_call(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(preparation.CallPreparation, "end", lambda *_: None)
+
+
 BROKEN = [
+    calls_the_active_editor,
+    changes_what_the_client_has_chosen,
+    takes_the_newest_editor,
+    trusts_the_first_list_of_tools,
+    gives_up_editors_at_once,
+    never_looks_again,
+    calls_without_admission,
+    asks_about_reading_tools,
+    forgets_to_end_abandoned_calls,
+    ends_no_answered_call,
     repeats_what_may_have_happened,
     answers_after_a_cancellation,
     keeps_the_old_session,

@@ -2,20 +2,22 @@
 
 import json
 import random
-from dataclasses import dataclass, field
 from typing import Any
 
 from supervisor.mcp.core.conversation import Conversation
 from supervisor.mcp.core.events_and_actions import (
     AbortExchange,
     Action,
+    BeginCall,
     BeginExchange,
     ClientSentLine,
     DeadlineReached,
+    EndCall,
     EnsureFailed,
     EnsureServer,
     EnsureSucceeded,
     Event,
+    ExamineEditors,
     ExchangeEnded,
     FailExchange,
     Problem,
@@ -26,57 +28,10 @@ from supervisor.mcp.core.events_and_actions import (
     ServerSentMessage,
 )
 from supervisor.mcp.core.servers import Outcome, Server
+from tests.mcp.simulation.editors import ARGUMENT, OURS, PIN, TOOLS, Editors, PromiseBrokenError
+from tests.mcp.simulation.records import Asked, Exchange, ServerProcess
 
 MODERN = "2026-07-28"
-TOOLS = [{"name": "write"}, {"name": "look", "annotations": {"readOnlyHint": True}}]
-
-
-class PromiseBrokenError(AssertionError):
-    """The conversation has done what it promises not to do."""
-
-
-@dataclass
-class Asked:
-    """A request of the client, and what has come of it."""
-
-    id: Any
-    method: str
-    tool: str
-    at: float
-    cancelled: bool = False
-    answer: dict[str, Any] | None = None
-    received: int = 0
-    """How often a server has received it."""
-    executed: int = 0
-    uncertain: bool = False
-    """An exchange with it has ended so that a server may or may not have executed it."""
-    statuses: set[int] = field(default_factory=set)
-    """The refusals of servers."""
-
-
-@dataclass
-class ServerProcess:
-    """A process of the server."""
-
-    number: int
-    alive: bool = True
-    sessions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    asked: dict[Any, str] = field(default_factory=dict)
-    """The ids of its own requests to the client -> the session."""
-
-
-@dataclass
-class Exchange:
-    """An HTTP exchange."""
-
-    number: int
-    server: ServerProcess
-    action: BeginExchange
-    received: bool = False
-    answer: dict[str, Any] | None = None
-    status: int = 200
-    session: str | None = None
-    is_failing: bool = False
 
 
 class World:
@@ -86,7 +41,10 @@ class World:
         self.random = random.Random(seed)
         self.now = 1000.0
         self.modern = modern
-        self.core = Conversation("small", "ours", None, self.now)
+        is_pinned, gate = self.random.random() < 0.7, self.random.choice(["off", "serialize"])
+        self.editors = Editors(self.random, is_pinned, gate)
+        self.steps = 0
+        self.core = Conversation("small", "ours", None, self.now, project=OURS)
         self.asked: dict[Any, Asked] = {}
         self.server_processes: list[ServerProcess] = []
         self.exchanges: dict[int, Exchange] = {}
@@ -102,7 +60,6 @@ class World:
         self.sending_server: ServerProcess | None = None
         self.level: Any = None
         self.count = 0
-        self.steps = 0
         self.is_settling = False
         """Whether no further fault happens."""
         self.send(self.request("initialize" if not modern else "server/discover", {}))
@@ -112,7 +69,7 @@ class World:
     def request(self, method: str, params: dict[str, Any], tool: str = "") -> dict[str, Any]:
         self.count += 1
         identifier = self.random.choice([self.count, f"c{self.count}"])
-        self.asked[identifier] = Asked(identifier, method, tool, self.now)
+        self.asked[identifier] = Asked(identifier, method, tool, self.now, step=self.steps)
         if self.modern:
             params = {**params, "_meta": {"io.modelcontextprotocol/protocolVersion": MODERN}}
         elif method == "initialize":
@@ -128,11 +85,17 @@ class World:
 
     def call(self) -> None:
         tool = self.random.choice(["write", "write", "look"])
-        arguments = {"word": self.count}
+        arguments: dict[str, Any] = {"word": self.count}
+        chance = self.random.random()
+        if chance < 0.3:
+            sessions = [row["id"] for row in self.editors.rows()]
+            arguments[ARGUMENT] = self.random.choice(["", None, *sessions])
         params: dict[str, Any] = {"name": tool, "arguments": arguments}
         if self.random.random() < 0.3:
             params["_meta"] = {"progressToken": self.count}
-        self.send(self.request("tools/call", params, tool))
+        message = self.request("tools/call", params, tool)
+        self.asked[message["id"]].given = arguments.get(ARGUMENT)
+        self.send(message)
 
     def cancel(self) -> None:
         if self.asked:
@@ -156,9 +119,11 @@ class World:
 
     def start_server(self) -> None:
         if not self.server_processes or not self.server_processes[-1].alive:
+            self.editors.lose_sessions()
             self.server_processes.append(ServerProcess(len(self.server_processes) + 1))
         self.announced_number = self.server_processes[-1].number
-        self.feed(ServerReady(Server(self.announced_number, "1.0", "small")))
+        pin = PIN if self.editors.is_pinned else None
+        self.feed(ServerReady(Server(self.announced_number, "1.0", "small", self.editors.gate, pin)))
 
     def kill_server(self) -> None:
         if self.server_processes:
@@ -187,6 +152,17 @@ class World:
             return
         self.start_server()
         self.feed(EnsureSucceeded())
+
+    def answer_shell(self) -> None:
+        """Answer an examination of editors, or judge a call."""
+        for event in (self.editors.examine(), self.editors.judge_call(certain=self.is_settling)):
+            if event is not None:
+                self.feed(event)
+
+    def change_editors(self) -> None:
+        self.random.choice([self.editors.open_editor, self.editors.close_editor])()
+        if self.random.random() < 0.5:
+            self.feed(self.editors.news())
 
     def forget_sessions(self) -> None:
         if self.server_processes:
@@ -282,9 +258,12 @@ class World:
                 return
             self.in_session(server.sessions[session], message, str(session), server)
         asked = self.asked.get(message.get("id")) if method is not None else None
+        refusal = None
         if asked is not None:
             asked.received += 1
-            asked.executed += 1
+            if asked.tool:
+                refusal = self.editors.execute(message["params"]["arguments"], asked.given)
+            asked.executed += refusal is None
             self.check_execution(asked)
         if method is None or "id" not in message:
             return
@@ -292,6 +271,10 @@ class World:
             "tools/list": {"tools": TOOLS},
             "server/discover": {"capabilities": {"tools": {}}, "supportedVersions": [MODERN]},
         }
+        if asked is None and method == "tools/call":
+            results[method] = {"structuredContent": {"sessions": self.editors.rows()}}
+        elif refusal is not None:
+            results[method] = refusal
         exchange.answer = {
             "id": message["id"],
             "result": results.get(method, {"by": server.number, "of": message["id"]}),
@@ -328,18 +311,26 @@ class World:
                 if b"\n" in text:
                     raise PromiseBrokenError("a message on two lines")
             case BeginExchange(exchange, server):
-                self.exchanges[exchange] = Exchange(exchange, self.server_processes[server - 1], action)
+                begun = self.exchanges[exchange] = Exchange(exchange, self.server_processes[server - 1], action)
+                asked = self.request_in(begun)
+                if asked is not None and asked.tool:
+                    self.editors.check_sent(asked.tool)
             case AbortExchange(exchange):
                 asked = self.request_in(self.exchanges.pop(exchange))
                 if asked is not None:
                     asked.uncertain = True
             case FailExchange(exchange):
                 self.exchanges[exchange].is_failing = True
+            case ExamineEditors() | BeginCall() | EndCall():
+                self.editors.perform(action)
             case EnsureServer():
-                self.open_ensure_calls += 1
-                self.ensure_calls_at = [at for at in self.ensure_calls_at if at > self.now - 1] + [self.now]
-                if self.open_ensure_calls > 1 or len(self.ensure_calls_at) > 60:
-                    raise PromiseBrokenError("the daemon is asked too often")
+                self.count_ensure_call()
+
+    def count_ensure_call(self) -> None:
+        self.open_ensure_calls += 1
+        self.ensure_calls_at = [at for at in self.ensure_calls_at if at > self.now - 1] + [self.now]
+        if self.open_ensure_calls > 1 or len(self.ensure_calls_at) > 60:
+            raise PromiseBrokenError("the daemon is asked too often")
 
     def check_line(self, message: dict[str, Any]) -> None:
         method, identifier = message.get("method"), message.get("id")
@@ -374,6 +365,8 @@ class World:
         code = result.get("structuredContent", {}).get("error", {}).get("code")
         if code == "OUTCOME_UNKNOWN" and not asked.uncertain:
             raise PromiseBrokenError("an outcome is called unknown that is known")
+        if code == "EDITOR_CLOSED" and self.editors.has_session_since(asked.step):
+            raise PromiseBrokenError("an editor is called closed that is open")
         if code == "SERVER_REFUSED" and 400 not in asked.statuses:
             raise PromiseBrokenError("a call is refused that could be sent again")
         if code not in (None, "OUTCOME_UNKNOWN") and asked.tool == "write" and asked.executed:
@@ -406,8 +399,10 @@ class World:
             *([] if many else [lambda: self.send(self.request("tools/list", {}))]),
             *([] if many or self.modern else [self.set_level, self.answer_server]),
             self.cancel,
-            self.answer_ensure,
-            self.answer_ensure,
+            *([self.answer_ensure] * 2),
+            *([self.answer_shell] * 4),
+            lambda: self.editors.connect(self.steps),
+            *([self.change_editors] if self.random.random() < 0.2 else []),
             self.report_end,
             *([self.kill_server] if self.random.random() < 0.3 else []),
             *([self.forget_sessions] if self.random.random() < 0.1 else []),
@@ -420,9 +415,20 @@ class World:
         self.is_settling = True
         self.answer_everything()
         self.kill_server()
+        self.editors.open_editor(OURS)
+        self.feed(self.editors.news())
         self.call()
         self.answer_everything()
         self.check_level()
+        self.check_calls()
+
+    def check_calls(self) -> None:
+        """Check that the last call was executed, because its editor was open, and that no call goes on."""
+        last = list(self.asked.values())[-1]
+        if last.answer is None or ("by" not in last.answer.get("result", {}) and not last.given):
+            raise PromiseBrokenError(f"the last call is answered by {last.answer}")
+        if self.editors.calls:
+            raise PromiseBrokenError(f"calls never end: {self.editors.calls}")
 
     def check_level(self) -> None:
         """Check that the session at the last server has the log level that the client has set."""
@@ -437,11 +443,17 @@ class World:
         for _ in range(3000):
             self.report_end()
             self.answer_ensure()
+            self.answer_shell()
+            self.editors.connect(self.steps)
             self.advance_exchange()
             waiting = [each for each in self.asked.values() if each.answer is None and not each.cancelled]
             if not waiting:
                 return
-            if not self.open_ensure_calls and not any(each.action.method != "GET" for each in self.exchanges.values()):
+            if (
+                not self.open_ensure_calls
+                and not self.editors.has_work
+                and not any(each.action.method != "GET" for each in self.exchanges.values())
+            ):
                 self.now = max(self.now, min(self.core.deadline, self.now + 60))
                 self.feed(DeadlineReached())
         raise PromiseBrokenError(f"never answered: {[(each.id, each.method) for each in waiting]}")

@@ -119,19 +119,23 @@ class EditorSessions:
 
     def find(self, request: ClientRequest, pin: Pin, now: float) -> EditorSession | Problem | None:
         """Return the session of this project's editor, or why there is none. Returns None if that is not known yet."""
+        if request.first_look is None:
+            request.first_look = self._count + 1
         known = self._known
         if known is None:
-            return self._look(request, pin, now)
+            return self._look(request.first_look, pin, now)
         if self._match is not None and not request.has_lost_session:
-            return self._match if now < self._confirmed_at + FRESH_S else self._look(request, pin, now)
-        if known.began_at < request.asked_at:
-            return self._look(request, pin, now)
+            return self._match if now < self._confirmed_at + FRESH_S else self._look(request.first_look, pin, now)
+        if known.number < request.first_look:
+            return self._look(request.first_look, pin, now)
         until = min(self._waits_until(known), request.expires_at)
         if now >= until or request.has_lost_session:
             return self._problem(known)
-        next_look = known.began_at + POLL_S
-        self.deadline = min(self.deadline, until, max(next_look, now))
-        return self._look(request, pin, now) if now >= next_look else None
+        self.deadline = min(self.deadline, until)
+        if now >= known.began_at + POLL_S:
+            return self._look(request.first_look, pin, now)
+        self.deadline = min(self.deadline, known.began_at + POLL_S)
+        return None
 
     def find_process(self, name: str) -> int | None:
         """Return the process of the editor with this session. Returns None if it is not known."""
@@ -171,10 +175,13 @@ class EditorSessions:
         verdict = Verdict(leave_server=is_lost, drop_session=is_unknown)
         self._listener.reading_failed(verdict, reading.server.number, reading.session_number)
 
-    def _look(self, request: ClientRequest, pin: Pin, now: float) -> Problem | None:
-        """Begin to read the list, if that is not done already. Returns why it cannot be read."""
+    def _look(self, first: int, pin: Pin, now: float) -> Problem | None:
+        """Begin to read the list, if that is not done already. Returns why it cannot be read.
+
+        `first` is the number of the first reading that counts.
+        """
         failed = self._failed
-        if failed is not None and self._failures >= TRIES_MAX and failed.began_at >= request.asked_at:
+        if failed is not None and self._failures >= TRIES_MAX and failed.number >= first:
             return _UNREADABLE
         if self._reading is not None or self._server is None:
             return None

@@ -19,6 +19,10 @@ ASK_PAUSE_S = 0.5
 """The pause before the daemon is asked again for a call that it could not judge."""
 
 
+_NOT_ADMITTED = Problem(
+    EDITOR_BUSY, "the daemon has not said in time whether other calls run on this editor", retryable=True
+)
+
 CallNews = EditorsChanged | EditorsExamined | CallAdmitted | CallRefused
 
 
@@ -58,12 +62,17 @@ class CallPreparation:
         self._running: dict[ClientRequest, _RunningCall] = {}
         self._read_for: set[tuple[int, int, str]] = set()
         """The unknown tools for which the lists were read again, with the server and session."""
+        self._read_again_at = 0.0
+        """When the lists may be read again, after they could not be read."""
 
     def prepare(self, request: ClientRequest, server: Server, now: float) -> Message | Problem | None:
         """Return the message to send, or why it cannot be sent. Returns None if something else has to happen first."""
         request.waits_for = None
         message = request.message
-        if request.method != TOOL_CALL or not self._needs_tool(server):
+        if request.method != TOOL_CALL:
+            return message
+        if not self._needs_tool(server):
+            self._begin_unasked(request, server, None)
             return message
         if not self._knows_tool(request, server, now):
             request.waits_for = "waiting for the server's list of tools"
@@ -81,15 +90,14 @@ class CallPreparation:
             elif isinstance(given, str):
                 pid = self._sessions.find_process(given)
         if server.gate != NO_GATE and not self._is_read_only(request) and not self._is_admitted(request, server, pid):
-            request.waits_for = "waiting for other calls on this editor"
+            request.waits_for, request.problem = "waiting for other calls on this editor", _NOT_ADMITTED
             return None
         self._begin_unasked(request, server, pid)
         return message
 
-    def note_sent(self, request: ClientRequest, server: Server, exchange: int) -> None:
-        """Note in which exchange a call was sent."""
-        if request.method == TOOL_CALL:
-            self._begin_unasked(request, server, None)
+    def note_sent(self, request: ClientRequest, exchange: int) -> None:
+        """Note in which exchange a request was sent, if it is a call."""
+        if request in self._running:
             self._running[request].exchange = exchange
 
     def end(self, request: ClientRequest) -> None:
@@ -129,6 +137,8 @@ class CallPreparation:
         if request is None:
             return
         del self._running[request]
+        if not self._requests.has(request):
+            return
         if problem.code != EDITOR_BUSY and problem.retryable:
             request.hold(now, ASK_PAUSE_S)
             request.problem = problem
@@ -153,7 +163,7 @@ class CallPreparation:
         else:
             # The server need not have found that out before it did anything, so the call is not sent again.
             request.has_lost_session = True
-        request.asked_at = now
+        request.first_look = None
         return Verdict()
 
     def _needs_tool(self, server: Server) -> bool:
@@ -161,20 +171,27 @@ class CallPreparation:
         return server.gate != NO_GATE or (server.pin is not None and self._sessions.has_project)
 
     def _knows_tool(self, request: ClientRequest, server: Server, now: float) -> bool:
-        """Return whether the lists say all there is to know about the called tool. If not, let them be read."""
+        """Return whether the lists say all there is to know about the called tool. If not, let them be read.
+
+        Without the list, the call might go to the editor of another project, so it waits until the list was read.
+        """
         if self._local.era_catalogue.tool(request.tool):
             return True
         key = (server.number, self._server_side.session.number, request.tool)
-        if key not in self._read_for:
-            self._read_for.add(key)
-            self._server_side.read_lists_again(wanted=True)
-            return False
-        was_read = self._server_side.has_read_tools
-        if was_read is False:
-            # Without the list, the call might go to the editor of another project.
+        if now < self._read_again_at:
+            request.not_before = self._read_again_at
+        elif key in self._read_for and self._server_side.has_read_tools is not None:
+            if self._server_side.has_read_tools:
+                return True
             self._read_for.discard(key)
-            request.hold(now, LISTS_PAUSE_S)
-        return was_read is True
+            request.not_before = self._read_again_at = now + LISTS_PAUSE_S
+        elif key in self._read_for:
+            self._server_side.want_lists()
+        elif not self._server_side.is_reading_lists:
+            self._read_for.add(key)
+            self._server_side.read_lists_again()
+            self._server_side.want_lists()
+        return False
 
     def _is_for_editor(self, tool: str, server: Server) -> bool:
         """Return whether a tool takes the argument that names an editor."""
