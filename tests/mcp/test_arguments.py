@@ -1,4 +1,4 @@
-"""One argument of a call is read and filled in, and all other bytes stay."""
+"""Reading and filling in one argument of a call: all other bytes stay."""
 
 import json
 import tracemalloc

@@ -98,7 +98,7 @@ def call_a_thousand_times(home: Home, clients: Mapping[str, BridgeClient]) -> No
             on_the_way = len(asked)
             kill_server(home, NAME)
         if number % 100 == 50:
-            # One client chooses the active editor for the whole server.
+            # A client chooses the active editor for the whole server.
             clients[name].tool("session_activate", session_id=Path(home.project(chance.choice(PROJECTS))).name)
         arguments = chance.choice([{}, {"session_id": ""}, {"session_id": None}])
         asked.append((name, clients[name].ask("tools/call", {"name": "editor_state", "arguments": arguments})))

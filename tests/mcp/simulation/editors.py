@@ -73,7 +73,7 @@ class Editors:
     count: int = 0
 
     def open_editor(self, project: str | None = None) -> Editor:
-        """Open an editor. It has no session yet."""
+        """Open an editor that has no session yet."""
         self.count += 1
         self.open.append(Editor(project or self.random.choice([OURS, THEIRS]), 100 + self.count))
         return self.open[-1]

@@ -1,4 +1,4 @@
-"""What the simulated world remembers of requests, servers and exchanges."""
+"""Requests, servers and exchanges, as the simulated world remembers them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +22,7 @@ class Asked:
     uncertain: bool = False
     """An exchange with it has ended so that a server may or may not have executed it."""
     given: Any = None
-    """What the client has said about the editor."""
+    """The argument of the client that names the editor."""
     step: int = 0
     statuses: set[int] = field(default_factory=set)
     """The refusals of servers."""
