@@ -33,20 +33,21 @@ def text(machine: str, versions: Mapping[str, str], tables: Sequence[Table], lef
 
 
 def _rows(table: Table) -> Iterator[str]:
-    yield "| | n | min | median | p95 | max |"
-    yield "|---|--:|--:|--:|--:|--:|"
+    yield "| | n | min | median | p95 | p99 | max |"
+    yield "|---|--:|--:|--:|--:|--:|--:|"
     for name, values in table.series.items():
         if values:
-            figures = (min(values), median(values), percentile(values, 0.95), max(values))
+            shares = (percentile(values, share) for share in (0.95, 0.99))
+            figures = (min(values), median(values), *shares, max(values))
             cells = " | ".join(f"{value:.{table.digits}f}" for value in figures)
             yield f"| {name} | {len(values)} | {cells} |"
         else:
-            yield f"| {name} | 0 | | | | |"
+            yield f"| {name} | 0 | | | | | |"
 
 
-def keep(folder: Path, report: str, tables: Sequence[Table], facts: Mapping[str, Any]) -> None:
+def keep(folder: Path, report: str, tables: Sequence[Table], facts: Mapping[str, Any], name: str = "latest") -> None:
     """Write the report, and every single measurement."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "latest.md").write_text(report, encoding="utf-8")
+    (folder / f"{name}.md").write_text(report, encoding="utf-8")
     raw = {**facts, "tables": {table.title: table.series for table in tables}}
-    (folder / "latest.json").write_text(json.dumps(raw, indent=1), encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(raw, indent=1), encoding="utf-8")
