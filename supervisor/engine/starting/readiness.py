@@ -21,6 +21,9 @@ from .launch_diagnosis import LaunchDiagnosis, WatchedLaunch, pids_of
 
 FIRST_PAUSE_S = 0.01
 LONGEST_PAUSE_S = 0.1
+PAUSE_GROWTH = 1.05
+"""Each pause is so much longer than the one before, so that a quick server is noticed soon: after a twentieth of its
+start more."""
 TREE_EVERY = 5
 """Every fifth look searches the whole process tree, because a launcher hides the process that listens."""
 
@@ -123,7 +126,7 @@ class ReadinessWatch:
             if listener is None and looks % OTHERS_EVERY == 0:
                 await self._diagnosis.note_other_listeners(launch)
             await _wait_at_most(pause_s, launch.ended)
-            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * PAUSE_GROWTH, LONGEST_PAUSE_S)
 
     def _watch_end(self, launch: WatchedLaunch, watches: contextlib.ExitStack) -> None:
         """Have `launch.ended` set when the process ends that was started, or that runs in the background since."""
