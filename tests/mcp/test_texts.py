@@ -4,6 +4,8 @@ import json
 import math
 import random
 import sys
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -53,6 +55,14 @@ def scans(text: bytes) -> dict[str, Any] | None:
         return None
 
 
+@pytest.fixture(autouse=True, params=[scan.PIECE, 24], ids=["whole", "pieces"])
+def piece(request: pytest.FixtureRequest) -> Iterator[int]:
+    """Let values cross the end of a piece in half of the runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "PIECE", request.param)
+        yield request.param
+
+
 @given(st.dictionaries(st.text(max_size=6), VALUES, max_size=6), st.booleans(), st.sampled_from([None, 1]))
 @settings(max_examples=examples(600))
 def test_the_scanner_reads_what_json_reads(value: dict[str, Any], ascii_only: bool, indent: int | None) -> None:  # noqa: FBT001
@@ -78,6 +88,44 @@ def test_the_scanner_refuses_what_json_refuses(seed: int, value: Any) -> None:
 )
 def test_the_scanner_is_strict(text: bytes) -> None:
     assert scans(text) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"[" * 250 + b"1" + b"]" * 250,
+        b'{"a":' * 250 + b"1" + b"}" * 250,
+        b"[" + b"1," * 100 + b"2" * 5000 + b"]",
+        b'[{"a":[],"b":"\\u00e9"},[1.5e3,null]]',
+        '["\u00e9\U0001f600", {"\u00e9": [true]}]'.encode(),
+    ],
+)
+def test_the_scanner_finds_where_a_value_ends(value: bytes) -> None:
+    text = b'{"a":' + value + b',"b":7}'
+    assert scan.member_spans(text) == {"a": (5, 5 + len(value)), "b": (len(text) - 2, len(text) - 1)}
+
+
+@pytest.mark.parametrize(
+    "value", [b"[1,]", b"[1,,2]", b"[1 2]", b"[[1,2},3]", b'{"a":1,}', b'{"a":1,"b"}', b'["a":1,2]']
+)
+def test_the_scanner_refuses_a_wrong_mark(value: bytes) -> None:
+    for nested in (value, b"[" + value + b"]", b"[" + b"[0]," * 50 + value + b"]"):
+        assert scans(b'{"a":' + nested + b"}") is None
+
+
+@pytest.mark.parametrize("nest", [b"[%s,0]", b'{"a":%s,"b":[1,2]}'])
+def test_the_time_of_a_scan_is_linear_in_large_nested_values(nest: bytes) -> None:
+    # Each level is larger than a piece, so that the decoder would read each piece once for each level.
+    value = b"[" + b"[[1],2]," * 60_000 + b"0]"
+    for _ in range(200):
+        value = nest % value
+    began = time.process_time()
+    assert scans_whole(b'{"a":' + value + b"}")
+    assert time.process_time() - began < 20
+
+
+def scans_whole(text: bytes) -> bool:
+    return scan.member_spans(text)["a"] == (5, len(text) - 1)
 
 
 def test_a_long_message_is_read_without_its_long_parts() -> None:

@@ -1,6 +1,7 @@
 """JSON-RPC messages of MCP. A message keeps its text; long members of a long text are not read."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -13,6 +14,8 @@ SMALL_TEXT_MAX = 65536
 
 SHORT_MEMBER_MAX = 8192
 """Bytes. Longer members of a text that is scanned are not read."""
+
+_BATCH = rb"[ \t\r\n]*+\["
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INTERNAL_ERROR = -32700, -32600, -32601, -32603
 
@@ -58,7 +61,7 @@ def parse(text: Text) -> Message:
     Raises:
         UnusableMessageError: the text is not JSON in UTF-8, or no message.
     """
-    if not text.strip():
+    if not text or text.isspace():
         raise UnusableMessageError(PARSE_ERROR, "an empty line")
     try:
         fields = _decode_whole(text) if len(text) <= SMALL_TEXT_MAX else _decode_long(text)
@@ -127,7 +130,7 @@ def _decode_whole(text: Text) -> dict[str, Any]:
 def _decode_long(text: Text) -> dict[str, Any]:
     """Return the members of a message, without building long values."""
     scan.check_utf8(text)
-    if text.lstrip()[:1] == b"[":
+    if re.match(_BATCH, text) is not None:
         raise UnusableMessageError(INVALID_REQUEST, "batches are not supported: send one message on each line")
     spans = scan.member_spans(text)
     fields: dict[str, Any] = {name: _short_value(text, span) for name, span in spans.items() if name != "params"}

@@ -12,6 +12,8 @@ Span = tuple[int, int]
 
 DEPTH_MAX = 500
 PIECE = 65536
+CONTROLS_PIECE = 16384
+"""Bytes that are looked through for control characters at once: the caches of a processor hold them."""
 
 LARGEST_FLOAT = float.fromhex("0x1.fffffffffffffp+1023")
 
@@ -28,6 +30,13 @@ _TOKEN = (
 _REST = rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*+)*+"'
 _BLANK = rb"[ \t\r\n]*+"
 
+# Many short values in a row, each with the comma behind it: in an array, and in an object.
+_STRING = rb'"[^"\\\x00-\x1f]{0,512}+"'
+_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?"
+_SHORT = rb"(?:" + _STRING + rb"|" + _NUMBER + rb"|true|false|null)" + _BLANK + rb","
+_ITEMS = rb"(?:" + _BLANK + _SHORT + rb")++"
+_MEMBERS = rb"(?:" + _BLANK + _STRING + _BLANK + rb":" + _BLANK + _SHORT + rb")++"
+
 _OBJECT, _OBJECT_END, _ARRAY, _ARRAY_END, _COMMA, _COLON = b"{}[],:"
 _END_OF = {_OBJECT: _OBJECT_END, _ARRAY: _ARRAY_END}
 
@@ -35,6 +44,7 @@ _END_OF = {_OBJECT: _OBJECT_END, _ARRAY: _ARRAY_END}
 _VALUE, _VALUE_OR_END, _KEY, _KEY_OR_END, _AFTER_KEY, _AFTER_VALUE = range(6)
 _VALUES = (_VALUE, _VALUE_OR_END)
 _KEYS = (_KEY, _KEY_OR_END)
+_BEFORE_VALUES = (*_VALUES, *_KEYS)
 
 
 class NotJsonError(ValueError):
@@ -97,11 +107,14 @@ def _finite(text: str) -> float:
 
 _DECODE = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
 
+# Values are checked by it, and dropped. `len` takes numbers of any length.
+_CHECK = json.JSONDecoder(parse_constant=_no_constant, parse_float=len, parse_int=len).raw_decode
+
 # Translates control characters to 0, and all others to 1.
 _CONTROLS = bytes(byte >= ord(" ") for byte in range(256))
 
 
-def _has_controls(piece: bytes) -> bool:
+def _has_controls(piece: Text) -> bool:
     return piece.translate(_CONTROLS).find(0) >= 0
 
 
@@ -116,15 +129,21 @@ class _Scan:
         self._members: dict[str, Span] = {}
         self._key = ""
         self._value_start = 0
+        self._window = ""
+        """A piece of the text, in which small values are checked by the decoder of the standard library."""
+        self._window_start = 0
+        self._checked_in_vain = 0
+        """Bytes that the decoder has read of values that do not end in the window."""
 
     def members(self, start: int) -> dict[str, Span]:
         text, end, match = self._text, self._end, re.compile(_TOKEN).match
         position, expected = start, _VALUE
         while True:
+            position, expected = self._skip_short_values(position, expected)
             token = match(text, position, end)
             if token is None:
                 raise NotJsonError("not JSON")
-            kind, span = self._classify(token)
+            kind, span = self._classify(token, expected)
             position = span[1]
             if kind == "mark":
                 expected = self._after_mark(text[position - 1], position, expected)
@@ -145,11 +164,43 @@ class _Scan:
             raise NotJsonError("more than one JSON value")
         return self._members
 
-    def _classify(self, token: re.Match[bytes]) -> tuple[str | None, Span]:
-        """Return the group of `_TOKEN` that has matched, and the span of the token. A long string is `string` too."""
+    def _skip_short_values(self, position: int, expected: int) -> tuple[int, int]:
+        """Return the position after the short values that begin here, and which tokens may come there."""
+        if len(self._closing) > 1 and expected in _BEFORE_VALUES:
+            in_array = expected in _VALUES
+            run = re.compile(_ITEMS if in_array else _MEMBERS).match(self._text, position, self._end)
+            if run is not None and in_array == (self._closing[-1] == _ARRAY_END):
+                return run.end(), _VALUE if in_array else _KEY
+        return position, expected
+
+    def _classify(self, token: re.Match[bytes], expected: int) -> tuple[str | None, Span]:
+        """Return the group of `_TOKEN` that has matched, and the span of the token.
+
+        A long string is `string` too. A whole array or object that is small is one token, of the group `scalar`.
+        """
         kind = token.lastgroup
         span = token.span(kind or 0)
-        return ("string", (span[0], self._string_end(span[1]))) if kind == "long" else (kind, span)
+        if kind == "long":
+            return "string", (span[0], self._string_end(span[1]))
+        if kind == "mark" and expected in _VALUES and self._closing and self._text[span[0]] in _END_OF:
+            end = self._small_value_end(span[0])
+            return (kind, span) if end is None else ("scalar", (span[0], end))
+        return kind, span
+
+    def _small_value_end(self, start: int) -> int | None:
+        """Return the position after an array or object. Returns None if it is not small, or no JSON."""
+        if self._checked_in_vain > 8 * PIECE + 2 * start:
+            # Many large values in each other: time stays linear to the text.
+            return None
+        if not self._window_start <= start < self._window_start + len(self._window) // 2:
+            self._window_start = start
+            # Each byte becomes one letter. All marks of JSON are ASCII, and the encoding was checked before.
+            self._window = bytes(self._text[start : min(start + PIECE, self._end)]).decode("latin-1")
+        try:
+            return self._window_start + _CHECK(self._window, start - self._window_start)[1]
+        except (ValueError, RecursionError):
+            self._checked_in_vain += self._window_start + len(self._window) - start
+            return None
 
     def _string_end(self, start: int) -> int:
         """Return the position after the closing quote of a string. `start` is the position after the opening one."""
@@ -159,10 +210,9 @@ class _Scan:
             raise NotJsonError("not JSON")
         if text.find(b"\\", start, end) < 0:
             # Images are long strings without escapes. This is six times as fast as the pattern.
-            with memoryview(text) as view:
-                pieces = range(start, end, PIECE)
-                if any(_has_controls(bytes(view[piece : min(piece + PIECE, end)])) for piece in pieces):
-                    raise NotJsonError("not JSON")
+            pieces = range(start, end, CONTROLS_PIECE)
+            if any(_has_controls(text[piece : min(piece + CONTROLS_PIECE, end)]) for piece in pieces):
+                raise NotJsonError("not JSON")
             return end + 1
         rest = re.compile(_REST).match(text, start, self._end)
         if rest is None:
