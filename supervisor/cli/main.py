@@ -3,10 +3,13 @@
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..errors import Internal, SupervisorError
-from . import exit_codes, output
-from .formatting import printable
+from . import exit_codes
+
+if TYPE_CHECKING:
+    # Imported where something fails: AI clients wait for the first answer of the MCP bridge.
+    from ..errors import SupervisorError
 
 DEBUG_VARIABLE = "GODOT_SUPERVISOR_DEBUG"
 REPORT_AT = "the project's issue tracker"
@@ -26,14 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _escape_unencodable_letters()
     try:
         return _run(given, as_json=as_json)
-    except SupervisorError as problem:
-        return _report(_reason_in_the_home(problem) or problem, as_json=as_json)
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
     except Exception as problem:  # noqa: BLE001 (the user gets one line instead of a traceback)
-        if isinstance(problem, OSError) and (reason := _meaning_for_a_user(problem)) is not None:
-            return _report(reason, as_json=as_json)
-        return _report_defect(problem, as_json=as_json)
+        return _report_failure(problem, as_json=as_json)
 
 
 def _run(given: tuple[str, ...], *, as_json: bool) -> int:
@@ -59,14 +58,27 @@ def _run(given: tuple[str, ...], *, as_json: bool) -> int:
     return group.run(given, as_json=as_json)
 
 
-def _report(problem: SupervisorError, *, as_json: bool) -> int:
+def _report_failure(problem: Exception, *, as_json: bool) -> int:
+    from ..errors import SupervisorError
+
+    if isinstance(problem, SupervisorError):
+        return _report(_reason_in_the_home(problem) or problem, as_json=as_json)
+    if isinstance(problem, OSError) and (reason := _meaning_for_a_user(problem)) is not None:
+        return _report(reason, as_json=as_json)
+    return _report_defect(problem, as_json=as_json)
+
+
+def _report(problem: "SupervisorError", *, as_json: bool) -> int:
+    from . import output
+
     output.error(problem, as_json=as_json)
     return exit_codes.exit_code(problem.code)
 
 
-def _reason_in_the_home(problem: SupervisorError) -> SupervisorError | None:
+def _reason_in_the_home(problem: "SupervisorError") -> "SupervisorError | None":
     """Return why this user cannot have such a home folder. Returns None if that is not behind the error."""
     if problem.code in _MAY_COME_FROM_THE_HOME or (problem.code == "DAEMON_NOT_RUNNING" and "file" in problem.data):
+        from ..errors import SupervisorError
         from ..native.facts import folders
         from ..native.startup import homes
 
@@ -77,8 +89,9 @@ def _reason_in_the_home(problem: SupervisorError) -> SupervisorError | None:
     return None
 
 
-def _meaning_for_a_user(problem: OSError) -> SupervisorError | None:
+def _meaning_for_a_user(problem: OSError) -> "SupervisorError | None":
     """Return what a system error means for a user. Returns None if the error may be a defect of this program."""
+    from ..errors import SupervisorError
     from ..native.facts import folders
     from ..native.startup import homes
 
@@ -91,6 +104,10 @@ def _meaning_for_a_user(problem: OSError) -> SupervisorError | None:
 def _report_defect(problem: Exception, *, as_json: bool) -> int:
     if os.environ.get(DEBUG_VARIABLE) == "1":
         raise problem
+    from ..errors import Internal
+    from . import output
+    from .formatting import printable
+
     text = printable(f"{type(problem).__name__}: {problem}")
     hint = f"This is a defect. Run the command again with {DEBUG_VARIABLE}=1 and report the traceback to {REPORT_AT}."
     if as_json:

@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ..errors import InvalidParams
-
 if TYPE_CHECKING:
     # Queries that need no Path do not load pathlib, and no class here is a dataclass: together they cost 8 ms of 45.
     from pathlib import Path
@@ -212,6 +210,8 @@ def current_folder(source: str, path: str = ".") -> str:
     try:
         return os.getcwd()  # noqa: PTH109 (the same)
     except OSError as problem:
+        from ..errors import InvalidParams
+
         # The system does not name a folder that was removed, but shells note its name in PWD.
         gone = os.environ.get("PWD") or "its name is not known"
         raise InvalidParams(
@@ -232,6 +232,8 @@ def folders(environment: Mapping[str, str] = os.environ) -> Folders:
         return Folders(moved if is_absolute(moved) else make_absolute(moved, HOME_VARIABLE), moved=True)
     user = os.path.expanduser("~")  # noqa: PTH111 (the same)
     if not is_absolute(user):
+        from ..errors import InvalidParams
+
         unknown = "it is not set, and the system knows no home folder of this user"
         raise InvalidParams(
             "HOME",

@@ -3,25 +3,24 @@
 import contextlib
 import errno
 import os
-import socket
 import stat
-import struct
 from typing import TYPE_CHECKING
 
 from . import private_files
 from .facts import SYSTEM
 
 if TYPE_CHECKING:
+    import socket
     from pathlib import Path
 
 ROOT = 0
 
 # unix(7): struct ucred is pid, uid, gid.
-UCRED = struct.Struct("iII")
+UCRED = "iII"
 
 # <sys/un.h>: SOL_LOCAL, LOCAL_PEERCRED; <sys/ucred.h>: struct xucred is version, uid, a count and 16 groups.
 SOL_LOCAL, LOCAL_PEERCRED = 0, 1
-XUCRED, XUCRED_SIZE, XUCRED_VERSION = struct.Struct("II"), 76, 0
+XUCRED, XUCRED_SIZE, XUCRED_VERSION = "II", 76, 0
 
 
 class DistrustedError(Exception):
@@ -115,21 +114,24 @@ def problem_of_folder(folder: "Path | str") -> DistrustedError | None:
     return None
 
 
-def same_user(connection: socket.socket) -> bool:
+def same_user(connection: "socket.socket") -> bool:
     """Return whether the peer of a unix socket runs as this user; False where the system does not tell."""
     return bool(peer_uid(connection, SYSTEM) == os.getuid())  # type: ignore[attr-defined, unused-ignore]
 
 
-def peer_uid(connection: socket.socket, system: str) -> int | None:
+def peer_uid(connection: "socket.socket", system: str) -> int | None:
     """Return the uid that the peer of a unix socket had when it connected; None if the system does not tell."""
+    import socket
+    import struct
+
     try:
         if system == "macos":
-            version, uid = XUCRED.unpack_from(connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED_SIZE))
+            version, uid = struct.unpack_from(XUCRED, connection.getsockopt(SOL_LOCAL, LOCAL_PEERCRED, XUCRED_SIZE))
             return int(uid) if version == XUCRED_VERSION else None
         option = getattr(socket, "SO_PEERCRED", None)
         if option is None:
             return None
-        _, uid, _ = UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, option, UCRED.size))
+        _, uid, _ = struct.unpack(UCRED, connection.getsockopt(socket.SOL_SOCKET, option, struct.calcsize(UCRED)))
         return int(uid)
     except (OSError, struct.error):
         return None

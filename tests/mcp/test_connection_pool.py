@@ -1,6 +1,7 @@
 """The connections of the bridge: many at once, and none left."""
 
 import errno
+import os
 import socket
 import threading
 import time
@@ -66,10 +67,11 @@ class Exchanges:
         self.loop.run(lambda: 0.0 if len(self.ends) >= count else end, on_deadline)
 
     def close(self) -> None:
-        for key in list(self.loop._selector.get_map().values()):
-            assert isinstance(key.fileobj, socket.socket)
-            key.fileobj.close()
-        self.loop._wake_writer.close()
+        for file in [*(watch.file for watch in self.loop._watches.values()), self.loop._bell.writer]:
+            if isinstance(file, socket.socket):
+                file.close()
+            else:
+                os.close(file)
 
 
 @pytest.fixture

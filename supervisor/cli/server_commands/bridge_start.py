@@ -1,5 +1,6 @@
 """Starts the MCP bridge, without importing click: the AI client waits for the first answer."""
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,8 @@ def parse_arguments(words: Sequence[str]) -> tuple[str | None, str | None] | Non
 
 def serve(kind: str | None, project: str | None) -> int:
     """Serve the client until it ends, and return the exit code."""
+    # The modules that are loaded next are no garbage. The bridge collects again after its first answer.
+    gc.disable()
     from ...mcp.bridge.project import find_project
     from ...mcp.bridge.run import serve as serve_client
     from ...native.facts import folders

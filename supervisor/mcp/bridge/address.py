@@ -10,7 +10,7 @@ from ...native.facts import LOOPBACK
 
 RECORD_MAX = 64 * 1024
 
-_URL = re.compile(r"http://([A-Za-z0-9.-]+):([0-9]{1,5})(/[!-~]*)?")
+_URL = r"http://([A-Za-z0-9.-]+):([0-9]{1,5})(/[!-~]*)?"
 
 
 class Address(NamedTuple):
@@ -31,7 +31,7 @@ def address_of(row: Mapping[str, Any]) -> Address | None:
 
     A bearer is only ever sent to this machine.
     """
-    found = _URL.fullmatch(row["url"] or "")
+    found = re.fullmatch(_URL, row["url"] or "")
     if found is None or found[1] not in (LOOPBACK, "localhost"):
         return None
     return Address(LOOPBACK, int(found[2]), found[3] or "/", read_bearer(row.get("bearer")))

@@ -4,7 +4,6 @@ import binascii
 import contextlib
 import json
 import os
-import re
 from typing import Any
 
 from ...native import private_files, trust
@@ -13,8 +12,6 @@ from ..core.messages.scan import decode
 
 FILE_MAX = 16 * 1024 * 1024
 FOLDER = "catalogues"
-
-_PLAIN = re.compile(r"[^A-Za-z0-9._+-]")
 
 
 class CatalogueFiles:
@@ -81,9 +78,10 @@ def _may_be_of(name: str, kind: str | None, project: str | None) -> bool:
     return begins and name.endswith(".json") and (project is None or f"-{_project_hash(project)}-" in name)
 
 
-def _plain(text: str) -> str:
-    return _PLAIN.sub("_", text)
-
-
 def _project_hash(project: str | None) -> str:
     return f"{binascii.crc32((project or '').encode('utf-8', 'surrogateescape')):08x}"
+
+
+def _plain(text: str) -> str:
+    """Return a text as a part of a file's name, with underscores in place of letters that not every system allows."""
+    return "".join(letter if letter.isascii() and (letter.isalnum() or letter in "._+-") else "_" for letter in text)

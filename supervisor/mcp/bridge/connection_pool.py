@@ -1,7 +1,6 @@
 """The connections to servers: one for each exchange that runs, kept open for a short time after it."""
 
 import contextlib
-import socket
 import time
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
@@ -120,6 +119,8 @@ class ConnectionPool:
         lines += [f"{name}: {value}" for name, value in headers]
         if address.bearer is not None:
             lines.append(f"Authorization: Bearer {address.bearer}")
+        import socket
+
         place = (address.host, address.port)
         with (
             contextlib.suppress(OSError, UnicodeEncodeError),

@@ -20,6 +20,7 @@ from ..core.events_and_actions import (
 )
 from .address import Address, address_of
 from .daemon_rows import pids_of, problem_from, server_key, server_of, stopped_by_user
+from .project import DEFAULT_KIND
 
 if TYPE_CHECKING:
     from ...client.client import Client
@@ -35,8 +36,6 @@ DAEMON_START_S = 30.0
 
 SHUTDOWN_REQUESTER = "the daemon's shutdown"
 """The requester that the history names for servers that ended with their daemon. No user has stopped these."""
-
-DEFAULT_KIND = "godot-ai"
 
 END_EVENTS = frozenset({"server.exited", "server.stopped", "server.gone"})
 

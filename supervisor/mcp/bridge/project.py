@@ -7,12 +7,15 @@ from collections.abc import Iterable, Mapping
 
 from ...native.facts import PATHS_HAVE_DRIVES
 
+DEFAULT_KIND = "godot-ai"
+
 PROJECT_FILE = "project.godot"
 
 PROJECT_VARIABLES = ("CLAUDE_PROJECT_DIR", "QWEN_CODE_PROJECT_DIR")
 """Variables in which AI clients name the project."""
 
-_DRIVE = re.compile(r"([A-Za-z])[:|]((?:[/\\].*)?)\Z", re.DOTALL)
+# Compiled at the first use, which most bridges never come to.
+_DRIVE = r"(?s)([A-Za-z])[:|]((?:[/\\].*)?)\Z"
 
 
 def find_project(given: str | None, variables: Mapping[str, str] = os.environ) -> str | None:
@@ -64,7 +67,7 @@ def path_of(uri: str, *, drives: bool) -> str | None:
     if rest.startswith("//"):
         host, slash, path = rest[2:].partition("/")
         path = slash + path
-    if drives and _DRIVE.match(host):
+    if drives and re.match(_DRIVE, host):
         # Some clients write two slashes before the drive.
         host, path = "", f"/{host}{path}"
     host = "" if host.lower() == "localhost" else host
@@ -81,7 +84,7 @@ def _windows_path(host: str, path: str) -> str | None:
     """Return a path of Windows from the parts of a URI. Returns None for a path that is not absolute there."""
     if host:
         return f"//{host}{path}".replace("/", "\\")
-    drive = _DRIVE.match(path.lstrip("/"))
+    drive = re.match(_DRIVE, path.lstrip("/"))
     if drive is not None:
         return f"{drive[1]}:/{drive[2].lstrip('/')}".replace("/", "\\")
     return path.replace("/", "\\") if path.startswith("//") else None

@@ -1,6 +1,8 @@
 """The MCP bridge: an MCP server on the standard streams, for as long as its client lives."""
 
 import contextlib
+import functools
+import gc
 import os
 import signal
 import sys
@@ -30,14 +32,14 @@ from ..core.events_and_actions import (
 )
 from .catalogue_files import CatalogueFiles
 from .connection_pool import ConnectionPool
-from .daemon_link import DEFAULT_KIND, DaemonLink
-from .editors import examine
 from .loop import Loop
+from .project import DEFAULT_KIND
 from .streams import Input, Output, redirect_stdout
 
 if TYPE_CHECKING:
     from ...native.facts import Folders
     from .address import Address
+    from .daemon_link import DaemonLink
 
 DEFECT_PAUSE_S = 1.0
 """How long deadlines wait after a defect. The deadline that has met it may be due again at once."""
@@ -74,14 +76,7 @@ class McpBridge:
         self._project = project
         self._output = Output(redirect_stdout(), self.exit_process)
         self._connections = ConnectionPool(self._loop, self._handle)
-        self._daemon = DaemonLink(
-            folders,
-            kind,
-            project,
-            post=lambda event: self._loop.post(lambda: self._handle(event)),
-            on_address=self._on_address,
-            start_service=start_service,
-        )
+        self._make_daemon_link: Callable[[], DaemonLink] = lambda: self._daemon_link(folders, kind, start_service)
         prefix = f"godot-supervisor-{os.urandom(6).hex()}"
         self._conversation = Conversation(
             kind or DEFAULT_KIND,
@@ -93,6 +88,25 @@ class McpBridge:
         )
         self._is_following = False
         self._no_deadline_before = 0.0
+
+    @functools.cached_property
+    def _daemon(self) -> "DaemonLink":
+        """Return the link to the daemon. It is made when it is first needed, after the first answer."""
+        return self._make_daemon_link()
+
+    def _daemon_link(
+        self, folders: "Folders", kind: str | None, start_service: Callable[["Folders"], bool]
+    ) -> "DaemonLink":
+        from .daemon_link import DaemonLink
+
+        return DaemonLink(
+            folders,
+            kind,
+            self._project,
+            post=lambda event: self._loop.post(lambda: self._handle(event)),
+            on_address=self._on_address,
+            start_service=start_service,
+        )
 
     def run(self) -> None:
         """Read the input and run the loop. Does not return: the end of the input ends the process."""
@@ -122,6 +136,8 @@ class McpBridge:
             # Not before the first answer: importing the client of the daemon takes longer than everything until then.
             self._is_following = True
             self._daemon.follow()
+            gc.freeze()
+            gc.enable()
 
     def _on_address(self, number: int, address: "Address") -> None:
         self._loop.post(lambda: self._connections.set_address(number, address))
@@ -172,6 +188,8 @@ class McpBridge:
             case FindProject(roots):
                 self._find_project(roots)
             case ExamineEditors():
+                from .editors import examine
+
                 examine(action, self._project, lambda event: self._loop.post(lambda: self._handle(event)))
             case _:
                 self._ask_daemon(action)

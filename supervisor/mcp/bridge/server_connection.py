@@ -1,6 +1,7 @@
 """One HTTP connection to a server, by h11. It performs exchanges one after the other."""
 
 import errno
+import functools
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from .loop import READ, WRITE, Loop
 READ_SIZE = 64 * 1024
 LARGE_READ_SIZE = 512 * 1024
 """The size of a read while an answer comes faster than it is read."""
+JOINED_MAX = 64 * 1024
+"""Bytes of a body that is sent together with the head, so that a server is woken once for both."""
 HEADERS_MAX = 64 * 1024
 MESSAGE_MAX = 64 * 1024 * 1024
 REFUSAL_MAX = 64 * 1024
@@ -53,6 +56,8 @@ class ServerConnection:
         self._exchange: int | None = None
         self._response: _Response | None = None
         self._read_at_once = READ_SIZE
+        self._is_connected = False
+        """Whether the socket was ready for writing once. Only then may it be written to outside of the loop."""
         self.is_open = True
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
@@ -79,20 +84,22 @@ class ServerConnection:
         """Send a request. Nothing is emitted before this returns. Nothing is sent if one of `UNSENDABLE` is raised."""
         self._exchange = request.exchange
         self._response = None
-        headers = [("Host", f"{address.host}:{address.port}"), *request.headers]
-        if address.bearer is not None:
-            headers.append(("Authorization", f"Bearer {address.bearer}"))
-        if request.method == "POST":
-            headers.append(("Content-Length", str(len(request.text))))
-        parts = [self._http.send(h11.Request(method=request.method, target=address.path, headers=headers))]
+        length = len(request.text) if request.method == "POST" else None
+        head = self._http.send(_head(address, request.method, request.headers, length))
+        parts: list[bytes | bytearray] = [] if head is None else [head]
         if request.text:
             parts += self._http.send_with_data_passthrough(h11.Data(data=request.text)) or []  # type: ignore[arg-type]
-        parts.append(self._http.send(h11.EndOfMessage()))
-        self._unsent.extend(memoryview(part) for part in parts if part)
+        # The length is known, so that nothing follows the body.
+        self._http.send(h11.EndOfMessage())
+        if len(request.text) <= JOINED_MAX:
+            parts = [b"".join(parts)]
+        self._unsent.extend(memoryview(part) for part in parts)
         if self._refused:
             self._loop.post(self.fail)
+        elif self._is_connected:
+            self._send_now()
         else:
-            self._loop.change(self._socket, READ | WRITE, self._ready)
+            self._loop.watch(self._socket, READ | WRITE, self._ready)
 
     def close(self) -> None:
         """Close the connection. No event follows."""
@@ -107,10 +114,26 @@ class ServerConnection:
         """Close the connection, and emit the end of its exchange, if it has one: NOT_SENT, or else LOST."""
         self._end_with(Outcome.LOST)
 
+    def _send_now(self) -> None:
+        """Send what the socket takes at once, without another round of the loop. What is left is sent by the loop."""
+        part = self._unsent[0]
+        try:
+            sent = self._socket.send(part)
+        except OSError:
+            # The loop finds the same error, and judges it.
+            sent = 0
+        if sent == len(part):
+            self._unsent.popleft()
+        else:
+            self._unsent[0] = part[sent:]
+        if self._unsent:
+            self._loop.watch(self._socket, READ | WRITE, self._ready)
+
     # --- called by the loop ---
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
+            self._is_connected = True
             self._write()
         if self.is_open and events & READ:
             self._read()
@@ -133,7 +156,7 @@ class ServerConnection:
             if self.is_open:
                 self._end_with(Outcome.LOST)
             return
-        self._loop.change(self._socket, READ, self._ready)
+        self._loop.watch(self._socket, READ, self._ready)
 
     def _read(self) -> None:
         try:
@@ -197,6 +220,17 @@ class ServerConnection:
         self.close()
         if exchange is not None:
             self._emit(ExchangeEnded(exchange, outcome if sent else Outcome.NOT_SENT))
+
+
+@functools.lru_cache(maxsize=64)
+def _head(address: Address, method: str, headers: Headers, length: int | None) -> h11.Request:
+    """Return the head of a request. Most requests repeat one, and h11 takes long to check it."""
+    found = [("Host", f"{address.host}:{address.port}"), *headers]
+    if address.bearer is not None:
+        found.append(("Authorization", f"Bearer {address.bearer}"))
+    if length is not None:
+        found.append(("Content-Length", str(length)))
+    return h11.Request(method=method, target=address.path, headers=found)
 
 
 class _Response:

@@ -2,9 +2,7 @@
 
 import functools
 import os
-import queue
 import select
-import threading
 from collections.abc import Callable
 
 from ...native.facts import PIPES_CAN_BE_POLLED
@@ -17,6 +15,9 @@ READ_SIZE = 64 * 1024
 ALWAYS_FITS = 4096
 """Bytes that a pipe takes without blocking once it is writable: PIPE_BUF of Linux. The other systems take less, and a
 message beyond 512 bytes may then block for as long as the client does not read."""
+
+WRITTEN_AT_ONCE_MAX = 64 * 1024
+"""Bytes of a line that the loop writes itself: what an empty pipe takes. To hand a line to a thread takes longer."""
 
 
 def redirect_stdout() -> int:
@@ -43,6 +44,8 @@ class Input:
         if PIPES_CAN_BE_POLLED:
             loop.watch(descriptor, READ, self._on_readable)
         else:
+            import threading
+
             threading.Thread(target=self._read_in_thread, daemon=True).start()
 
     def _on_readable(self, _events: int) -> None:
@@ -79,39 +82,26 @@ class Output:
     def __init__(self, descriptor: int, on_broken: Callable[[], None]) -> None:
         self._descriptor = descriptor
         self._on_broken = on_broken
-        self._waiting: queue.SimpleQueue[Text] = queue.SimpleQueue()
-        self._lock = threading.Lock()
-        self._unwritten = 0
-        """Lines that the thread has not written yet."""
-        self._thread: threading.Thread | None = None
+        self._thread: _WritingThread | None = None
 
     def write_line(self, text: Text) -> None:
         """Write a text and the end of the line. A bytearray is changed."""
         # A long text is a bytearray, which grows in place; a copy of it would cost its size again.
         text += b"\n"
-        if self._unwritten == 0 and len(text) <= ALWAYS_FITS and self._can_write_now():
-            self._write(text)
-            return
-        with self._lock:
-            self._unwritten += 1
-        self._waiting.put(text)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._write_in_thread, daemon=True)
-            self._thread.start()
+        written = 0
+        if (self._thread is None or self._thread.is_idle) and len(text) <= WRITTEN_AT_ONCE_MAX:
+            while written < len(text) and self._can_write_now():
+                piece = text[written : written + ALWAYS_FITS]
+                self._write(piece)
+                written += len(piece)
+        if written < len(text):
+            if self._thread is None:
+                self._thread = _WritingThread(self._write)
+            self._thread.add(text[written:] if written else text)
 
     def _can_write_now(self) -> bool:
         """Return whether `ALWAYS_FITS` bytes can be written without blocking."""
         return PIPES_CAN_BE_POLLED and bool(select.select([], [self._descriptor], [], 0)[1])
-
-    def _write_in_thread(self) -> None:
-        while True:
-            self._write_next()
-            with self._lock:
-                self._unwritten -= 1
-
-    def _write_next(self) -> None:
-        """Write the next line. A function of its own, because the text must not be kept until the one after it."""
-        self._write(self._waiting.get())
 
     def _write(self, text: Text) -> None:
         rest = memoryview(text)
@@ -129,3 +119,38 @@ class Output:
             except BlockingIOError:
                 # The client has handed over a stream that does not block. That it is full is no end.
                 select.select([], [self._descriptor], [])
+
+
+class _WritingThread:
+    """Writes texts one after the other. Made when the first one has to wait, because most bridges need no thread."""
+
+    def __init__(self, write: Callable[[Text], None]) -> None:
+        import queue
+        import threading
+
+        self._write = write
+        self._waiting: queue.SimpleQueue[Text] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._unwritten = 0
+        threading.Thread(target=self._run, daemon=True).start()
+
+    @property
+    def is_idle(self) -> bool:
+        """Return whether everything has been written."""
+        return self._unwritten == 0
+
+    def add(self, text: Text) -> None:
+        """Write a text after the ones before it. Called by the loop."""
+        with self._lock:
+            self._unwritten += 1
+        self._waiting.put(text)
+
+    def _run(self) -> None:
+        while True:
+            self._write_next()
+            with self._lock:
+                self._unwritten -= 1
+
+    def _write_next(self) -> None:
+        """Write the next text. A function of its own, because the text must not be kept until the one after it."""
+        self._write(self._waiting.get())

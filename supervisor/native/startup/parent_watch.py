@@ -1,10 +1,10 @@
 """Waits for the end of the program that started this one. Imports little: an AI client waits for its bridge."""
 
+import _thread
 import contextlib
 import os
 import select
 import sys
-import threading
 from collections.abc import Callable, Sequence
 
 IsLauncher = Callable[[Sequence[str]], bool]
@@ -17,7 +17,7 @@ ENDED = -1
 """In the place of a descriptor, for a process that has ended."""
 
 LOOK_AFTER_S = 1.0
-"""Where reading command lines needs large imports: when they are read. The client waits for its first answer before."""
+"""When command lines are read, because the client waits for its first answer before."""
 
 
 def when_starter_ends(action: Callable[[], object], is_launcher: IsLauncher) -> None:
@@ -42,7 +42,8 @@ def when_starter_ends(action: Callable[[], object], is_launcher: IsLauncher) -> 
         if wait():
             action()
 
-    threading.Thread(target=wait_and_call, daemon=True).start()
+    # The module `threading` is not imported before the first answer.
+    _thread.start_new_thread(wait_and_call, ())
 
 
 if sys.platform == "win32":
@@ -127,6 +128,11 @@ else:
     def _wait_for_descriptors(opened: dict[int, int], is_launcher: IsLauncher) -> bool:
         """Wait until one of the processes has ended, up to the first one that is no launcher."""
         poll = select.poll()
+        first = next(iter(opened.values()), ENDED)
+        if first != ENDED:
+            poll.register(first, select.POLLIN)
+            if poll.poll(LOOK_AFTER_S * 1000):
+                return True
         is_watched = True
         for pid, descriptor in opened.items():
             if is_watched and descriptor == ENDED:
