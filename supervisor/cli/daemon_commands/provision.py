@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import SupervisorError
 from ...mcp.ai_clients.catalogue_filling import CatalogueFilling
-from ...mcp.bridge.daemon_link import DEFAULT_KIND
+from ...mcp.bridge.project import DEFAULT_KIND
 from ...native.facts import Folders
 from .. import output, remote
 from ..context.owner import identify_owner

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ..bridge.catalogue_files import CatalogueFiles
-from ..bridge.daemon_link import DEFAULT_KIND
+from ..bridge.project import DEFAULT_KIND
 from ..core.messages.catalogue import LEGACY, LEGACY_VERSIONS, LIST_KEYS, MODERN, Catalogue
 
 WRITTEN_WITHIN_S = 20.0

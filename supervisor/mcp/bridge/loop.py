@@ -15,6 +15,7 @@ from ...native.facts import PIPES_CAN_BE_POLLED
 READ, WRITE = 1, 2
 
 _BELL_READ = 4096
+"""Bytes: more than threads ring at the same time."""
 
 OnReady = Callable[[int], None]
 """Called with READ, WRITE or both."""
@@ -97,36 +98,29 @@ class _Bell:
     def __init__(self) -> None:
         self.reader: Any
         self.writer: Any
-        self._receive: Callable[[], bytes]
-        self._send: Callable[[], int]
+        self._receive: Callable[[], object]
+        self._send: Callable[[], object]
+        self._has_rung = False
+        """Whether an unread byte is on its way. No further one is needed, so that writing never blocks."""
         if PIPES_CAN_BE_POLLED:
             self.reader, self.writer = reader, writer = os.pipe()
             self._receive, self._send = lambda: os.read(reader, _BELL_READ), lambda: os.write(writer, b"\0")
-            os.set_blocking(reader, False)
-            os.set_blocking(writer, False)
         else:
             import socket
 
             self.reader, self.writer = first, second = socket.socketpair()
             self._receive, self._send = lambda: first.recv(_BELL_READ), lambda: second.send(b"\0")
-            first.setblocking(False)
-            second.setblocking(False)
 
     def ring(self) -> None:
-        """Wake the loop. Any thread may call this."""
-        try:
+        """Wake the loop. Any thread may call this, after it has added what the loop shall find."""
+        if not self._has_rung:
+            self._has_rung = True
             self._send()
-        except BlockingIOError:
-            # The loop has enough unread bytes to wake up.
-            return
 
     def silence(self) -> None:
-        """Read what has woken the loop. Called by the loop."""
-        try:
-            while len(self._receive()) == _BELL_READ:
-                continue
-        except BlockingIOError:
-            return
+        """Read what has woken the loop. Called by the loop, before it looks for what was added."""
+        self._has_rung = False
+        self._receive()
 
 
 def _set_member(members: list[int], member: int, *, wanted: bool) -> None:
