@@ -69,7 +69,7 @@ PROJECT_FILES = {
     "cursor": ".cursor/mcp.json",
     "vscode": ".vscode/mcp.json",
     "opencode": "opencode.json",
-    "copilot": ".github/mcp.json",
+    "copilot": ".mcp.json",
     "qwen": ".qwen/settings.json",
 }
 

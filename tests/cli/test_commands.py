@@ -14,8 +14,8 @@ BUILT_IN = Catalog.build({}).names()
 
 NEEDS_A_DAEMON = (
     "status", "ps", "status --watch", "inspect", "down", "down x", "restart", "restart x --force", "wait --for ready",
-    "url", "connect", "reap", "ports", "logs x", "logs -f", "events", "events -f", "config reload", "environments list",
-    "environments prune",
+    "url", "connect --direct", "reap", "ports", "logs x", "logs -f", "events", "events -f", "config reload",
+    "environments list", "environments prune",
 )  # fmt: skip
 """Command lines that ask a running daemon, and start none. A new command of that sort gets a line here."""
 

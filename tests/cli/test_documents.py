@@ -52,8 +52,11 @@ def test_documents_without_a_daemon_are_as_defined(run: Run, command: str, words
         ("connect", "claude", {}),
         ("connect", "cursor", {}),
         ("connect", "json", {}),
-        ("connect", "json", HOW_TO_CONNECT),
-        ("connect", "cursor", HOW_TO_CONNECT),
+        ("connect", "codex", {}),
+        ("connect", "opencode", {}),
+        ("connect", "copilot", {}),
+        ("connect", "json --direct", HOW_TO_CONNECT),
+        ("connect", "cursor --direct", HOW_TO_CONNECT),
         ("inspect", "", {}),
     ],
 )

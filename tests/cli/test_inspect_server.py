@@ -15,7 +15,9 @@ def lines(now: float = 12520.0, editors: list[dict[str, Any]] | None = None, **f
 
 
 def test_a_healthy_server_shows_only_its_facts() -> None:
-    assert lines(reap={"verdict": "keep", "reasons": ["an owner lives"], "due_in_s": None}, root_pid=4299) == [
+    shown = lines(reap={"verdict": "keep", "reasons": ["an owner lives"], "due_in_s": None}, root_pid=4299)
+    assert shown.pop().startswith("  for Claude Code  claude mcp add --scope user godot ")
+    assert shown == [
         "godot-ai 4.3.1  ready  for 3h12m",
         "  kind             godot-ai",
         "  project          -",
@@ -28,7 +30,6 @@ def test_a_healthy_server_shows_only_its_facts() -> None:
         "  restarts         0",
         "  reap             keep, an owner lives",
         "  log              /logs/godot-ai.log",
-        "  for Claude Code  claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp",
     ]
 
 

@@ -88,7 +88,8 @@ def test_up_starts_daemon_and_server_and_down_stops_it(command: Command) -> None
     assert up.stdout.startswith("mini 1.0 ready\n")
     assert f"when pid {os.getpid()} " in up.stdout
     assert "the server is stopped 0.2 s later" in up.stdout
-    assert up.stdout.splitlines()[-1].strip().startswith("claude mcp add --transport http mini http://127.0.0.1:")
+    assert "godot-supervisor clients install --kind mini" in up.stdout
+    assert up.stdout.splitlines()[-1].strip().startswith("claude mcp add --scope user mini ")
     assert command("up", "mini").stdout.startswith("mini 1.0 already running\n")
     server = json.loads(command("status", "--json").stdout)["servers"][0]
     assert (server["id"], server["state"]) == ("mini", "ready")

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from supervisor.cli.text import ai_clients, server_report
@@ -60,14 +62,14 @@ def test_a_kind_with_an_idle_limit_shows_it() -> None:
 
 
 def test_a_bridge_is_added_as_a_command_line() -> None:
-    text = ai_clients.claude_command(
+    text = ai_clients.direct_command(
         server(id="godot-ai@my-game", connect=["/opt/my env/python", "attach", "--port", "8000"])
     )
     assert text == f"claude mcp add godot-ai-my-game -- {QUOTED} attach --port 8000"
 
 
 def test_a_server_with_a_url_is_added_by_its_url() -> None:
-    text = ai_clients.claude_command(server(connect=[]))
+    text = ai_clients.direct_command(server(connect=[]))
     assert text == "claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp"
 
 
@@ -82,7 +84,20 @@ def test_the_report_ends_with_the_command_for_claude() -> None:
     assert "  pid    4300" in lines
     assert "  ports  http 8000, ws 9500" in lines
     assert "  log    /logs/godot-ai.log" in lines
-    assert lines[-1] == "  claude mcp add --transport http godot-ai http://127.0.0.1:8000/mcp"
+    assert "  godot-supervisor clients install" in lines
+    assert re.fullmatch("  claude mcp add --scope user godot .*-- .* mcp", lines[-1])
+
+
+def test_the_report_names_a_kind_that_the_bridge_does_not_find() -> None:
+    lines = list(server_report.lines(server(kind="unity-mcp"), [], KIND, already_running=False))
+    assert "  godot-supervisor clients install --kind unity-mcp" in lines
+    assert lines[-1].endswith(" mcp unity-mcp")
+
+
+def test_the_report_of_a_server_without_a_url_has_its_own_command() -> None:
+    without_url = server(url=None, connect=["/opt/python", "attach"])
+    lines = list(server_report.lines(without_url, [], KIND, already_running=False))
+    assert lines[-1] == "  claude mcp add godot-ai -- /opt/python attach"
 
 
 def test_a_server_that_was_ready_before_is_already_running() -> None:

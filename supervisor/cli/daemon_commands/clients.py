@@ -19,9 +19,9 @@ from ...mcp.ai_clients.places import Places
 from ...mcp.ai_clients.presence import found_by
 from ...mcp.ai_clients.table import ALIASES, CLIENTS, AiClient
 from ...mcp.ai_clients.target import LOCAL, PROJECT, USER, Target, all_targets, targets
-from ...native.facts import HOME_VARIABLE, Folders, folders
+from ...native.facts import Folders, folders
 from .. import exit_codes, options, output
-from ..context import known_kinds
+from ..context import bridge, known_kinds
 from ..context.projects import Folder, project_here, utf8_path
 from ..deadline import Deadline
 from ..text import client_changes
@@ -112,7 +112,7 @@ def install(
     if kind is not None:
         known_kinds.check(kind, where)
     expected = _expected(where, launcher)
-    variables = {HOME_VARIABLE: utf8_path(where.home_text)} if where.moved else {}
+    variables = {name: utf8_path(value) for name, value in bridge.bridge_variables(where).items()}
     entry = bridge_entry(
         tuple(utf8_path(word) for word in expected.launcher), kind, variables, chosen=launcher is not None
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from ...client.json_object import JsonObject
 from ...kinds.kind import Kind
 from .. import formatting
+from ..context.bridge import without_default
 from .ai_clients import claude_command
 from .server_remarks import remarks
 
@@ -29,11 +30,23 @@ def lines(
         yield formatting.printable(f"version {server['version']}: {why}")
     yield from remarks(server, before_note="note: ", before_port="")
     yield what_ends_it(server, editors, kind)
+    yield from how_to_add_it(server)
+
+
+def how_to_add_it(server: JsonObject) -> Iterator[str]:
+    """Yield how a user adds the server to AI clients."""
     command = claude_command(server)
-    if command:
-        yield ""
+    if command is None:
+        return
+    yield ""
+    if server["url"]:
+        kind = without_default(server["kind"])
+        yield "To add it to your AI clients, which then keep it through restarts:"
+        yield f"  godot-supervisor clients install{'' if kind is None else f' --kind {kind}'}"
+        yield "Or by hand, to Claude Code:"
+    else:
         yield "To add it to Claude Code:"
-        yield f"  {command}"
+    yield f"  {command}"
 
 
 def what_ends_it(server: JsonObject, editors: Sequence[JsonObject], kind: Kind | None) -> str:

@@ -37,6 +37,7 @@ class AiClient:
         shape: the form of an entry.
         dialect: of JSON; None for TOML.
         local_table: the keys to the table of entries for one project in the user's file; None if there is none.
+        project_shape: the form of an entry in a project's file, if it is another one there.
         project_note: what else a project's file needs before the client reads it.
     """
 
@@ -50,6 +51,7 @@ class AiClient:
     shape: Shape
     dialect: Dialect | None = JSONC
     local_table: Callable[[str], tuple[str, ...]] | None = None
+    project_shape: Shape | None = None
     project_note: str | None = None
 
 
@@ -189,9 +191,12 @@ CLIENTS: Mapping[str, AiClient] = {
             programs=("copilot",),
             folders=lambda places: (places.variable_or_home("COPILOT_HOME", ".copilot"),),
             user_files=lambda places: (places.variable_or_home("COPILOT_HOME", ".copilot") / "mcp-config.json",),
-            project_files=(".github/mcp.json",),
+            # Claude Code reads the same file, and does not know the type "local".
+            project_files=(".mcp.json",),
             table=("mcpServers",),
             shape=COPILOT,
+            project_shape=TYPED,
+            project_note="Copilot CLI reads .mcp.json in folders that it trusts only: run `copilot` there",
         ),
         AiClient(
             name="qwen",

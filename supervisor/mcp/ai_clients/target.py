@@ -13,7 +13,7 @@ from .documents.hiding import hide_json, hide_toml
 from .documents.text_edit import DocumentError, Edited, Surroundings
 from .entry import Entry, ExistingEntry
 from .places import Places
-from .table import AiClient
+from .table import AiClient, Shape
 
 USER, PROJECT, LOCAL = "user", "project", "local"
 SCOPES = (USER, PROJECT, LOCAL)
@@ -28,6 +28,10 @@ class Target:
     file: Path
     table: tuple[str, ...]
     inside: Path
+
+    @property
+    def _shape(self) -> Shape:
+        return (self.scope == PROJECT and self.client.project_shape) or self.client.shape
 
     def read(self) -> Content:
         """Return the content of the file.
@@ -51,7 +55,7 @@ class Target:
             found = table[0]
             if not isinstance(found, dict):
                 raise DocumentError(f"{'.'.join(self.table)} is no table", self._line(content, self.table))
-            shape = self.client.shape
+            shape = self._shape
             return [
                 (shape.read(name, value if isinstance(value, dict) else {}), self._line(content, (*self.table, name)))
                 for name, value in found.items()
@@ -79,7 +83,7 @@ class Target:
                 hint="choose another name: --name NAME, or remove that entry by hand",
                 data={"file": str(self.file), "entry": name},
             )
-        wanted = self.client.shape.write(entry)
+        wanted = self._shape.write(entry)
         path = (*self.table, name)
         with _explained(self, content):
             if self.client.dialect is None:
