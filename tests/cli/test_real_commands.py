@@ -136,7 +136,9 @@ def test_url_connect_and_inspect_print_the_servers_data(toy: Home) -> None:
     server = toy.up("e2e-toy", "--owner-pid", str(toy.owner().pid))
     assert toy.cli("url").stdout == f"{server['url']}\n"
     assert toy.cli("connect", "--direct").stdout == f"claude mcp add --transport http e2e-toy {server['url']}\n"
-    assert json.loads(toy.cli("connect", "cursor", "--direct").stdout) == {"mcpServers": {"e2e-toy": {"url": server["url"]}}}
+    assert json.loads(toy.cli("connect", "cursor", "--direct").stdout) == {
+        "mcpServers": {"e2e-toy": {"url": server["url"]}}
+    }
     card = toy.cli("inspect")
     assert card.returncode == 0, card.stderr
     assert card.stdout.startswith("e2e-toy 1.0  ready  for ")

@@ -5,7 +5,7 @@ import os
 from ...errors import LauncherNotStable
 from ...mcp.ai_clients.entry import PROGRAM, Entry, bridge_entry
 from ...mcp.ai_clients.launcher import find_launcher
-from ...mcp.bridge.daemon_link import DEFAULT_KIND
+from ...mcp.bridge.project import DEFAULT_KIND
 from ...native.facts import HOME_VARIABLE, Folders
 
 
