@@ -6,7 +6,7 @@ import pytest
 from supervisor.core.model import Topology
 from supervisor.errors import ConfigInvalid, KindUnknown
 from supervisor.kinds.catalog import Catalog
-from supervisor.kinds.kind import Addon, IdentifyRule, PortRange, ReadyRule, Secret, SessionRoute
+from supervisor.kinds.kind import Addon, IdentifyRule, PinRule, PortRange, ReadyRule, Secret, SessionRoute
 
 MINE: dict[str, Any] = {"command": ["my-server", "--port", "{http}"], "ports": {"http": "8100-8119"}}
 
@@ -67,6 +67,25 @@ def test_ready_is_a_route_or_some_of_the_ports() -> None:
 def test_the_input_of_a_server_is_closed_by_default() -> None:
     assert build().stdin == "closed"
     assert build(stdin="open").stdin == "open"
+
+
+def test_pin_says_where_the_editors_are_listed() -> None:
+    listed = {"resource": "x://sessions"}
+    assert build().pin is None
+    assert build(pin={"argument": "editor", "list": listed}).pin == PinRule(
+        "editor", "sessions", "editor", "project_path", resource="x://sessions"
+    )
+    listed = {
+        "tool": "list",
+        "arguments": {"op": "all"},
+        "sessions": "open",
+        "id": "id",
+        "project": "path",
+        "pid": "pid",
+    }
+    assert build(pin={"argument": "editor", "list": listed, "unknown": "who?", "exempt": ["a"]}).pin == PinRule(
+        "editor", "open", "id", "path", "pid", "list", {"op": "all"}, None, "who?", ("a",)
+    )
 
 
 def test_calls_run_side_by_side_by_default() -> None:
@@ -201,6 +220,15 @@ def test_secrets_and_their_record() -> None:
         ({"stdin": "tty"}, "stdin"),
         ({"gate": "on"}, "gate"),
         ({"gate": True}, "gate"),
+        ({"pin": "editor"}, "pin"),
+        ({"pin": {"list": {"tool": "a"}}}, "pin.argument"),
+        ({"pin": {"argument": "a"}}, "pin.list"),
+        ({"pin": {"argument": "a", "list": {"tool": "a", "resource": "x://y"}}}, "pin.list"),
+        ({"pin": {"argument": "a", "list": {"resource": "x://y", "arguments": {}}}}, "pin.list.arguments"),
+        ({"pin": {"argument": "a", "list": {"tool": "a", "arguments": {"b": 1}}}}, "pin.list.arguments.b"),
+        ({"pin": {"argument": "a", "list": {"tool": "a", "pid": 1}}}, "pin.list.pid"),
+        ({"pin": {"argument": "a", "list": {"tool": "a"}, "exempt": "a"}}, "pin.exempt"),
+        ({"pin": {"argument": "a", "list": {"tool": "a"}, "unkown": "a"}}, "pin.unkown"),
         ({"sessions": {"tcp": "ws"}}, "sessions.tcp"),
         ({"sessions": {"udp": "http"}}, "sessions.udp"),
         ({"sessions": {"http": "sessions", "count": "open"}}, "sessions.http"),

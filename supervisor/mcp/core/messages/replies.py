@@ -46,7 +46,8 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
 def problem_text(problem: Problem) -> str:
     """Return a problem as a sentence for a model, which says that it is an error."""
     hint = f" {problem.hint}" if problem.hint else ""
-    again = " The same call may succeed later." if problem.retryable else ""
+    later = "later" if problem.retry_after_ms is None else f"in {problem.retry_after_ms} ms"
+    again = f" The same call may succeed {later}." if problem.retryable else ""
     return f"Error {problem.code}: {problem.message}.{hint}{again}"
 
 
