@@ -216,10 +216,11 @@ class ServerConnection:
 
     def _end_with(self, outcome: Outcome) -> None:
         """Close the connection, and emit this outcome of its exchange, or NOT_SENT if the request was not sent."""
-        exchange, sent = self._exchange, not self._unsent
+        exchange, response = self._exchange, self._response
+        outcome = Outcome.NOT_SENT if self._unsent else outcome
         self.close()
         if exchange is not None:
-            self._emit(ExchangeEnded(exchange, outcome if sent else Outcome.NOT_SENT))
+            self._emit(ExchangeEnded(exchange, outcome) if response is None else response.cut_off(exchange, outcome))
 
 
 @functools.lru_cache(maxsize=64)
@@ -270,7 +271,14 @@ class _Response:
         if not self._is_success:
             return ExchangeEnded(exchange, Outcome.REFUSED, self._status, bytes(self._body), self._retry_after_s)
         # A body that is left is neither JSON nor an event stream.
-        return ExchangeEnded(exchange, Outcome.INVALID if self._body else Outcome.COMPLETE, self._status)
+        return self.cut_off(exchange, Outcome.INVALID if self._body else Outcome.COMPLETE)
+
+    def cut_off(self, exchange: int, outcome: Outcome) -> ExchangeEnded:
+        """Return the end of an exchange whose answer is a stream, or is not complete."""
+        if self._events is None:
+            return ExchangeEnded(exchange, outcome, self._status)
+        pause_s, last_id = self._events.retry_s, self._events.last_id
+        return ExchangeEnded(exchange, outcome, self._status, retry_after_s=pause_s, last_event_id=last_id)
 
 
 def _seconds(value: str | None) -> float | None:

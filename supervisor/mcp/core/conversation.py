@@ -15,7 +15,6 @@ from .events_and_actions import (
     CallRefused,
     ClientSentLine,
     ClientSentTooLongLine,
-    DeadlineReached,
     EditorsChanged,
     EditorsExamined,
     EnsureFailed,
@@ -43,7 +42,8 @@ from .project_question import ProjectQuestion
 from .server_need import ServerNeed, ServerUse
 from .server_side import ServerSide
 from .servers import Server
-from .subscriptions import LISTEN
+from .streams.response_streams import ResponseStreams
+from .streams.subscriptions import LISTEN
 
 
 class Conversation:
@@ -70,6 +70,7 @@ class Conversation:
         self._sessions = EditorSessions(self._outbox, self._local, self._server_side, self, prefix, project)
         self._calls = CallPreparation(self._outbox, self._requests, self._local, self._server_side, self._sessions)
         self._question = ProjectQuestion(self._outbox, self._requests, self._local, prefix, is_needed=asks_project)
+        self._streams = ResponseStreams(self._outbox, self._requests)
 
     def receive(self, event: Event, now: float) -> list[Action]:
         """Handle an event at this monotonic time. Returns the actions to perform, in order."""
@@ -83,9 +84,8 @@ class Conversation:
                 self._outbox.deliver_message(exchange, text, session_id)
             case ExchangeEnded():
                 self._outbox.deliver_end(event)
-            case DeadlineReached():
-                pass
             case _:
+                # `DeadlineReached` is no more than the time.
                 self._handle_daemon_event(event)
         self._do_what_is_possible()
         return self._outbox.drain()
@@ -93,8 +93,8 @@ class Conversation:
     @property
     def deadline(self) -> float:
         """Return the monotonic time at which `DeadlineReached` is due; infinite if nothing waits."""
-        needed = min(self._need.deadline(idle=not self._requests), self._question.deadline)
-        return min(self._requests.deadline(self._now), needed, self._sessions.deadline)
+        waits = min(self._question.deadline, self._sessions.deadline, self._streams.deadline)
+        return min(self._requests.deadline(self._now), self._need.deadline(idle=not self._requests), waits)
 
     def session_to_end(self) -> tuple[Server, Headers] | None:
         """Return the server and the headers for the request that ends the session. Returns None if there is no session.
@@ -119,8 +119,8 @@ class Conversation:
             self._handle_notification(message)
         elif self._is_in_use(message.id):
             self._refuse_line(None, "the id of a request is in use by another one")
-        elif message.method == "ping":
-            self._outbox.send_to_client(replies.result(message.id, {}))
+        elif (answer := self._local.answer_at_once(message)) is not None:
+            self._outbox.send_to_client(answer)
         else:
             self._handle_request(message)
 
@@ -205,15 +205,20 @@ class Conversation:
 
     def forwarding_ended(self, request: ClientRequest, verdict: Verdict) -> None:
         """Answer the request, or let it wait, as the verdict says. Called by `Forwarding`, once for each exchange."""
+        if verdict.closed_stream is not None:
+            self._streams.resume_later(request, verdict.closed_stream, self._now)
+            return
         self._calls.end(request)
         if not self._requests.has(request):
             return
         verdict = self._calls.judge(request, verdict, self._now)
         if request.method == DISCOVER and (verdict.answer is not None or verdict.problem is not None):
-            self._store_discovery(request, verdict.answer)
+            self._requests.answer(request, self._local.store_discovery(request, verdict.answer, verdict.problem))
+            self._server_side.update_catalogue({})
             return
         if verdict.answer is not None:
             self._need.note_answer()
+            self._streams.note_answered(request.exchange, self._now)
             self._requests.answer(request, verdict.answer.text)
             return
         self._server_use.leave(verdict, request.server_number, request.session_number, self._now)
@@ -223,12 +228,6 @@ class Conversation:
             request.hold(self._now, verdict.pause_s)
         else:
             self._requests.answer(request, request.error_answer(verdict.problem))
-
-    def _store_discovery(self, request: ClientRequest, answer: Message | None) -> None:
-        """Keep the answer to `server/discover`. From now on the request can be answered from the catalogue."""
-        self._local.store_discovery(answer)
-        request.hold(self._now)
-        self._server_side.update_catalogue({})
 
     # --- what follows ---
 
@@ -240,6 +239,7 @@ class Conversation:
         self._question.close(self._now)
         self._server_side.take_lists()
         self._sessions.begin_round(self._server_side.server, self._now)
+        self._streams.advance(self._server_side.session, self._now)
         for request in self._requests.held():
             if not self._question.holds(request, self._now):
                 self._answer_or_send(request)

@@ -93,7 +93,9 @@ class ServerSentMessage(NamedTuple):
 class ExchangeEnded(NamedTuple):
     """An exchange is over.
 
-    `text` is the body of a refusal; it is empty for every other outcome, and may be cut off.
+    `text` is the body of a refusal; it is empty for every other outcome, and may be cut off. `last_event_id` is the id
+    of the last event of a stream, if it has ids: the rest of the stream can be asked for. `retry_after_s` is the pause
+    that the server wants before.
     """
 
     exchange: int
@@ -101,6 +103,7 @@ class ExchangeEnded(NamedTuple):
     status: int = 0
     text: Text = b""
     retry_after_s: float | None = None
+    last_event_id: str | None = None
 
 
 class EditorsChanged(NamedTuple):

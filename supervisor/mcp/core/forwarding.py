@@ -4,10 +4,13 @@ from typing import NamedTuple, Protocol
 
 from .client_request import TOOL_CALL, ClientRequest
 from .events_and_actions import ExchangeEnded, Problem
+from .messages.headers import is_modern, is_plain
 from .messages.message import Message, UnusableMessageError, encode, parse
 from .messages.replies import error
-from .relay import AnswerableSession, Relay
+from .relay import Relay
 from .servers import Outcome
+from .session import LegacySession
+from .streams.response_streams import ClosedStream
 
 SENDS_MAX = 8
 """How often a request is sent at most, while servers provably do not receive or accept it."""
@@ -25,8 +28,9 @@ LISTS_PAUSE_S = 0.2
 class Verdict(NamedTuple):
     """How a request goes on after an exchange.
 
-    With an answer, or else a problem, it is answered. With neither it is sent again, after the pause. `leave_server`,
-    `drop_session` and `read_lists_again` say what has to be done before.
+    With an answer, or else a problem, it is answered. With a closed stream it goes on where that one ended. Otherwise
+    it is sent again, after the pause. `leave_server`, `drop_session` and `read_lists_again` say what has to be done
+    before.
     """
 
     answer: Message | None = None
@@ -35,6 +39,7 @@ class Verdict(NamedTuple):
     drop_session: bool = False
     read_lists_again: bool = False
     pause_s: float = 0.0
+    closed_stream: ClosedStream | None = None
 
 
 class ForwardingListener(Protocol):
@@ -53,13 +58,15 @@ class Forwarding:
     """The handler of an exchange with one request of the client. The answer is passed on as soon as it is there."""
 
     def __init__(
-        self, request: ClientRequest, relay: Relay, session: AnswerableSession, listener: ForwardingListener
+        self, request: ClientRequest, relay: Relay, session: LegacySession, listener: ForwardingListener
     ) -> None:
         self._request = request
         self._relay = relay
         self._session = session
         self._listener = listener
         self._is_over = False
+        self._is_resumed = False
+        """Whether a stream of the request was closed by the server, and was asked for again."""
 
     def on_message(self, message: Message, session_id: str | None) -> None:  # noqa: ARG002 (as `Handler` has it)
         """Pass on a message. An answer to anything but this request is dropped."""
@@ -76,11 +83,17 @@ class Forwarding:
             self._finish(self._judge(end))
 
     def _finish(self, verdict: Verdict) -> None:
-        self._is_over = True
+        self._is_over = verdict.closed_stream is None
         self._listener.forwarding_ended(self._request, verdict)
 
     def _judge(self, end: ExchangeEnded) -> Verdict:
         """Return how the request goes on, when the exchange has ended without its answer."""
+        if self._is_resumed:
+            # The request was received, whatever has become of its stream.
+            end = end._replace(outcome=Outcome.LOST, status=0)
+        if self._can_resume(end):
+            self._is_resumed = True
+            return Verdict(closed_stream=ClosedStream(self._session, end, self))
         if end.outcome is Outcome.NOT_SENT:
             return self._send_again(Verdict(leave_server=True))
         if end.outcome is Outcome.REFUSED:
@@ -91,9 +104,15 @@ class Forwarding:
             return Verdict(leave_server=end.outcome is not Outcome.INVALID)
         return Verdict(problem=self._unanswered_problem(end))
 
+    def _can_resume(self, end: ExchangeEnded) -> bool:
+        """Return whether the rest of a stream can be asked for. Only a session tells the streams of clients apart."""
+        is_closed = end.outcome in {Outcome.COMPLETE, Outcome.LOST} and self._session.has_id
+        has_id = end.last_event_id is not None and end.last_event_id != "" and is_plain(end.last_event_id)
+        return is_closed and has_id and not is_modern(self._request.message)
+
     def _judge_refusal(self, end: ExchangeEnded) -> Verdict:
         """Judge a status other than 2xx. Up to 499 it says that the request was not executed."""
-        if end.status == UNKNOWN_SESSION:
+        if end.status == UNKNOWN_SESSION and not is_modern(self._request.message):
             return self._send_again(Verdict(drop_session=True))
         if end.status == UNAUTHORIZED:
             return self._send_again(Verdict(leave_server=True))

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .client_request import TOOL_CALL, ClientRequest
+from .events_and_actions import Problem, Text
 from .list_reading import changed_lists
 from .messages import replies
 from .messages.catalogue import (
@@ -18,6 +19,7 @@ from .messages.catalogue import (
 )
 from .messages.headers import META_VERSION
 from .messages.message import METHOD_NOT_FOUND, Message, whole_body
+from .messages.modern_rules import modern_refusal, says_modern
 
 DISCOVER = "server/discover"
 
@@ -62,6 +64,15 @@ class LocalAnswers:
         elif message.method == "initialize":
             self.era, self.initialize_params = LEGACY, message.params
 
+    def answer_at_once(self, message: Message) -> bytes | None:
+        """Return the answer to a request that no server has to be asked about. Returns None if one has to be."""
+        assert message.id is not None  # noqa: S101 (a request has one)
+        spoken = (self._catalogue.eras[MODERN].hello or {}).get("supportedVersions")
+        refusal = modern_refusal(message, spoken if isinstance(spoken, list) else None)
+        if refusal is not None:
+            return refusal
+        return replies.result(message.id, {}) if message.method == "ping" else None
+
     def answer(self, request: ClientRequest, *, is_setting: bool) -> bytes | None:
         """Return the answer to a request. Returns None if only a server can answer."""
         if request.method == "initialize":
@@ -100,17 +111,22 @@ class LocalAnswers:
         """Return whether a second execution of a request does no harm: it is no call, or the tool says so."""
         return request.method != TOOL_CALL or self.era_catalogue.may_repeat(request.tool)
 
-    def store_discovery(self, answer: Message | None) -> None:
-        """Keep what a server has answered to `server/discover`. Only a success means that it speaks the modern era.
+    def store_discovery(self, request: ClientRequest, answer: Message | None, problem: Problem | None) -> Text:
+        """Keep what a server says to `server/discover`, and return the answer for the client.
 
-        Otherwise the client is one of the legacy era too.
+        A server that answers with an error of another revision, or not at all for a reason of HTTP, does not speak the
+        modern era. The client is then one of the legacy era too.
         """
         modern = self._catalogue.eras[MODERN]
+        if answer is not None and answer.is_error and says_modern(request.message, answer.body.get("code")):
+            return answer.text
         if answer is not None and not answer.is_error and isinstance(hello := whole_body(answer), dict):
             modern.hello, modern.refused = hello, False
-        else:
-            modern.refused = True
-            self.era = LEGACY
+            return replies.result(request.id, with_list_changed(hello))
+        # A server that has died on the way may speak this era.
+        modern.refused = modern.refused or problem is None or problem.code == "SERVER_REFUSED"
+        self.era = LEGACY
+        return discovery_refusal(request)
 
     def update_lists(self, lists: dict[str, list[Any]]) -> list[str]:
         """Replace lists of the catalogue, and return the methods of the notifications that announce changes."""

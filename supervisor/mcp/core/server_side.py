@@ -13,7 +13,7 @@ from .outbox import Outbox
 from .relay import Relay
 from .servers import Server
 from .session import LegacySession, SessionPhase
-from .subscriptions import Subscriptions
+from .streams.subscriptions import Subscriptions
 
 SETTING_METHODS = ("logging/setLevel", "resources/subscribe")
 """Requests of the legacy era that set something in the session."""

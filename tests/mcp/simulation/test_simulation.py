@@ -192,4 +192,5 @@ def test_a_broken_conversation_is_found(broken: Callable[[pytest.MonkeyPatch], N
     with pytest.MonkeyPatch.context() as patch:
         broken(patch)
         with pytest.raises(PromiseBrokenError):
-            play_many(range(RUNS))
+            # Some defects show in one world of many.
+            play_many(range(2 * RUNS))

@@ -1,18 +1,30 @@
 """Cuts a stream of server-sent events into the data of each event, in time linear to the bytes."""
 
+RETRY_MAX_S = 30.0
+"""The longest pause that a server can ask for. A call of a tool waits for it."""
+DIGITS_MAX = 9
+
 
 class TooLongError(Exception):
     """An event, or a body, is longer than allowed."""
 
 
 class EventStream:
-    """Takes a stream in pieces, and returns the data of events. Comments, names, ids and retry times are dropped."""
+    """Takes a stream in pieces, and returns the data of events. Comments and names are dropped.
+
+    `last_id` is the id of the last complete event that has one, and `retry_s` the pause that the server wants before
+    another stream goes on after it.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._line = bytearray()
         self._data: bytearray | None = None
         self._after_cr = False
+        self._id: str | None = None
+        """The id of the event that is not complete yet."""
+        self.last_id: str | None = None
+        self.retry_s: float | None = None
 
     def feed(self, piece: bytes | bytearray) -> list[bytearray]:
         """Return the data of the events that these bytes complete.
@@ -49,6 +61,7 @@ class EventStream:
         line, self._line = self._line, bytearray()
         if not line:
             data, self._data = self._data, None
+            self.last_id, self._id = self._id or self.last_id, None
             return [] if data is None else [data]
         if line.startswith(b"data:"):
             del line[: 6 if line[5:6] == b" " else 5]
@@ -56,6 +69,12 @@ class EventStream:
                 self._data = line
             else:
                 self._data += b"\n" + line
+        elif line.startswith(b"id:"):
+            self._id = line[3:].strip().decode(errors="replace")
+        elif line.startswith(b"retry:"):
+            digits = line[6:].strip()
+            if digits.isdigit():
+                self.retry_s = min(int(digits[:DIGITS_MAX]) / 1000, RETRY_MAX_S)
         return []
 
 

@@ -13,13 +13,15 @@ VERSION = "MCP-Protocol-Version"
 META_VERSION = "io.modelcontextprotocol/protocolVersion"
 META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
+MODERN_VERSION = "2026-07-28"
+
 _NAME_PARAM = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
 def legacy(session: str | None, version: str | None) -> Headers:
     """Return the headers of a request in a session. `session` is its id; a session that opens has no id or version."""
     known = (("Mcp-Session-Id", session), (VERSION, version))
-    return (ACCEPT, CONTENT, *((name, value) for name, value in known if value is not None and _is_plain(value)))
+    return (ACCEPT, CONTENT, *((name, value) for name, value in known if value is not None and is_plain(value)))
 
 
 def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
@@ -27,7 +29,8 @@ def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
 
     `tool` is the called tool as the server lists it, or an empty mapping.
     """
-    found = [ACCEPT, CONTENT, (VERSION, header_value(str(message.meta.get(META_VERSION, ""))))]
+    # A request without a version is sent as one of this era, so that the server says what is missing.
+    found = [ACCEPT, CONTENT, (VERSION, header_value(str(message.meta.get(META_VERSION, MODERN_VERSION))))]
     found.append(("Mcp-Method", header_value(message.method or "")))
     name = message.params.get(_NAME_PARAM.get(message.method or "", ""))
     if isinstance(name, str):
@@ -39,6 +42,16 @@ def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
             if isinstance(value, str | int) or value is True or value is False:
                 found.append((f"Mcp-Param-{header}", header_value(_value_text(value))))
     return tuple(found)
+
+
+def is_modern(message: Message) -> bool:
+    """Return whether a request says that it is one of the modern era."""
+    return isinstance(message.meta.get(META_VERSION), str)
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a header can carry a text as it is."""
+    return text.isascii() and (text.isprintable() or not text)
 
 
 def modern_list(method: str, meta: Mapping[str, Any]) -> Headers:
@@ -58,15 +71,11 @@ def parameter_headers(schema: Any, path: tuple[str, ...] = ()) -> Iterator[tuple
 
 def header_value(text: str) -> str:
     """Return a text as the value of a header: as it is where HTTP can carry it, else in base64."""
-    if text == text.strip() and _is_plain(text) and not (text.startswith("=?base64?") and text.endswith("?=")):
+    if text == text.strip() and is_plain(text) and not (text.startswith("=?base64?") and text.endswith("?=")):
         return text
     from base64 import b64encode
 
     return f"=?base64?{b64encode(text.encode('utf-8', 'replace')).decode()}?="
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() and (text.isprintable() or not text)
 
 
 def _value_text(value: str | int) -> str:

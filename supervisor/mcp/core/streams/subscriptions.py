@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from .events_and_actions import ExchangeEnded, Id
-from .messages.headers import modern
-from .messages.message import Message
-from .messages.replies import notification
-from .outbox import Outbox
-from .servers import Server
+from ..events_and_actions import ExchangeEnded, Id
+from ..messages.headers import modern
+from ..messages.message import Message
+from ..messages.replies import notification
+from ..outbox import Outbox
+from ..servers import Server
 
 LISTEN = "subscriptions/listen"
 ACKNOWLEDGED = "notifications/subscriptions/acknowledged"
