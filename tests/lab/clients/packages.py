@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from filelock import FileLock
 
-from tests import cache
+from tests import cache, npm
 
 INSTALL_S = 900.0
 
@@ -61,7 +61,7 @@ class Package(NamedTuple):
     def _install_from_npm(self) -> None:
         (self.folder / "package.json").write_text(json.dumps({"private": True}), encoding="utf-8")
         options = ("--no-audit", "--no-fund", "--loglevel=error")
-        run("npm", "install", *options, f"{self.name}@{self.version}", cwd=self.folder)
+        run(*npm.command(), "install", *options, f"{self.name}@{self.version}", cwd=self.folder)
 
 
 def run(*words: str, cwd: Path | None = None) -> None:
