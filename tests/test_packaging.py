@@ -73,7 +73,7 @@ def test_the_wheel_has_every_file_of_the_tree(wheel: Path) -> None:
     package = REPOSITORY / "supervisor"
     wanted = {
         path.relative_to(REPOSITORY).as_posix()
-        for pattern in ("*.py", "*.toml", "py.typed")
+        for pattern in ("*.py", "*.toml", "*.gd", "*.cfg", "py.typed")
         for path in package.rglob(pattern)
     }
     assert "supervisor/py.typed" in wanted

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "events": (".daemon_commands.events", "events"),
     "config": (".daemon_commands.config", "config"),
     "kinds": (".daemon_commands.kinds", "kinds"),
+    "addon": (".daemon_commands.addon", "addon"),
     "clients": (".daemon_commands.clients", "clients"),
     "environments": (".daemon_commands.environments", "environments"),
     "service": (".daemon_commands.service", "service"),

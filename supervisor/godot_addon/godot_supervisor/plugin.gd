@@ -1,0 +1,157 @@
+@tool
+extends EditorPlugin
+## Attaches this editor to the daemon, tells it when the editor is busy, and detaches when the plugin or the editor ends.
+
+# Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
+const Client := preload("supervisor_client.gd")
+const Surroundings := preload("surroundings.gd")
+
+## How long the daemon believes in `busy`. An import can take minutes in which nothing can be sent.
+const BUSY_S: float = 3600.0
+const RENEW_BUSY_MS: int = 30 * 60 * 1000
+## How long the end of the plugin waits for the daemon, which answers in about two milliseconds.
+const DETACH_S: float = 0.25
+## A daemon that was restarted is back by then, and nothing has to be said.
+const REPORT_AFTER_MS: int = 5000
+
+var _client: Client = null
+var _files: EditorFileSystem = null
+var _attach: int = 0
+var _editor: String = ""
+var _is_importing: bool = false
+## What the daemon believes this editor to be busy with; "" means ready.
+var _told: String = ""
+var _renew_ms: int = 0
+var _problem: Dictionary = {}
+var _report_due_ms: int = 0
+var _has_reported: bool = false
+
+
+func _enter_tree() -> void:
+	set_process(Surroundings.is_wanted())
+	if not is_processing():
+		return
+	_files = EditorInterface.get_resource_filesystem()
+	# Nothing can be sent during an import, so it is announced before and after.
+	_files.connect("resources_reimporting", _on_importing)
+	_files.connect("resources_reimported", _on_imported)
+	_client = Client.new()
+	_client.client_name = "godot-addon"
+	_client.client_version = get_plugin_version()
+	_client.connected.connect(_on_connected)
+	_client.disconnected.connect(_on_disconnected)
+	_client.completed.connect(_on_completed)
+	_client.failed.connect(_on_failed)
+	add_child(_client)
+	_client.open()
+	_client.poll()
+
+
+func _exit_tree() -> void:
+	if _client == null:
+		return
+	_files.disconnect("resources_reimporting", _on_importing)
+	_files.disconnect("resources_reimported", _on_imported)
+	if not _editor.is_empty() and _client.is_ready():
+		_client.send("editor.detach", {"editor": _editor})
+		_client.finish(DETACH_S)
+	_client.close()
+	_client.queue_free()
+	_client = null
+
+
+func _process(_delta: float) -> void:
+	_tell()
+	if _report_due_ms > 0 and Time.get_ticks_msec() >= _report_due_ms:
+		_report(_problem)
+		_report_due_ms = 0
+
+
+## Return what keeps this editor busy, or "".
+func _activity() -> String:
+	if _is_importing:
+		return "importing"
+	if _files.is_scanning():
+		return "scanning the project"
+	return "playing" if EditorInterface.is_playing_scene() else ""
+
+
+## Tell the daemon what this editor does, if that has changed.
+func _tell() -> void:
+	if _editor.is_empty():
+		return
+	var activity: String = _activity()
+	var is_due: bool = not activity.is_empty() and Time.get_ticks_msec() >= _renew_ms
+	if activity == _told and not is_due:
+		return
+	_told = activity
+	_renew_ms = Time.get_ticks_msec() + RENEW_BUSY_MS
+	if activity.is_empty():
+		_client.send("editor.state", {"editor": _editor, "state": "ready"})
+	else:
+		_client.send("editor.state", {"editor": _editor, "state": "busy", "reason": activity, "ttl_s": BUSY_S})
+
+
+func _on_importing(_resources: PackedStringArray) -> void:
+	_is_importing = true
+	_tell()
+
+
+func _on_imported(_resources: PackedStringArray) -> void:
+	_is_importing = false
+	_tell()
+
+
+func _on_connected(_daemon: Dictionary) -> void:
+	_report_due_ms = 0
+	if _has_reported:
+		_has_reported = false
+		print("Godot Supervisor: connected.")
+	_editor = ""
+	# A daemon that knows this editor answers with what it knows.
+	_attach = _client.send("editor.attach", _introduction())
+
+
+func _introduction() -> Dictionary:
+	var engine: Dictionary = Engine.get_version_info()
+	var introduction: Dictionary = {
+		"pid": OS.get_process_id(),
+		"project": ProjectSettings.globalize_path("res://").trim_suffix("/"),
+		"engine": "godot",
+		"engine_version": "%d.%d.%d" % [engine["major"], engine["minor"], engine["patch"]],
+	}
+	var title: String = str(ProjectSettings.get_setting("application/config/name", "")).strip_edges()
+	if not title.is_empty():
+		introduction["name"] = title.left(100)
+	return introduction
+
+
+func _on_completed(id: int, result: Variant) -> void:
+	if id != _attach or not result is Dictionary:
+		return
+	_attach = 0
+	_editor = str((result as Dictionary).get("id", ""))
+	# The daemon may remember an activity of this editor.
+	_told = "" if (result as Dictionary).get("state") == "ready" else "unknown"
+	_tell()
+
+
+func _on_failed(id: int, error: Dictionary) -> void:
+	if id == _attach:
+		_attach = 0
+		# A lost connection is reported by itself, and the next one attaches again.
+		if _client.is_ready():
+			_report(error)
+
+
+func _on_disconnected(error: Dictionary) -> void:
+	_editor = ""
+	_problem = error
+	_report_due_ms = Time.get_ticks_msec() + REPORT_AFTER_MS
+
+
+## Say once in the output panel why this editor is not looked after, and what to do.
+func _report(error: Dictionary) -> void:
+	_has_reported = true
+	var hint: String = str(error.get("hint", ""))
+	print("Godot Supervisor: %s.%s" % [error.get("message", ""), "" if hint.is_empty() else " To mend it: %s" % hint])

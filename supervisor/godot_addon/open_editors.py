@@ -1,0 +1,46 @@
+"""Finds Godot editors that have a project open, by their command lines. Blocking."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..core.processes.godot import PROJECT_FILE, USER_ARGUMENTS, is_editor
+from ..native.api import Platform
+from ..native.shared.working_folder import working_folder
+
+
+def editors_of(
+    project: Path, platform: Platform, folder_of: Callable[[int], str | None] = working_folder
+) -> tuple[int, ...]:
+    """Return the pids of the editors that have this project open, as far as the system tells."""
+    try:
+        rows = platform.processes.table()
+    except OSError:
+        return ()
+    return tuple(sorted(row.identity.pid for row in rows if _has_open(project, row.identity.pid, platform, folder_of)))
+
+
+def _has_open(project: Path, pid: int, platform: Platform, folder_of: Callable[[int], str | None]) -> bool:
+    command = platform.probe.describe(pid).command
+    if not is_editor(command):
+        return False
+    # An editor changes into the folder of its project. Until then, or where no folder is told, its options count.
+    candidates = [folder_of(pid), *_named(command)]
+    return any(_is_same(project, each) for each in candidates if each is not None and os.path.isabs(each))  # noqa: PTH117
+
+
+def _named(command: Sequence[str]) -> Iterator[str]:
+    words = list(command)
+    end = next((at for at, word in enumerate(words) if at and word in USER_ARGUMENTS), len(words))
+    for word, following in zip(words[:end], [*words[1:end], ""], strict=True):
+        if word == "--path":
+            yield following
+        elif word.lower().endswith(PROJECT_FILE):
+            yield word[: -len(PROJECT_FILE)] or "."
+
+
+def _is_same(project: Path, folder: str) -> bool:
+    with contextlib.suppress(OSError):
+        return project.samefile(folder)
+    return False
