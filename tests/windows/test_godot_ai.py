@@ -9,6 +9,7 @@ import pytest
 
 from tests import cache
 from tests.e2e.home import eventually
+from tests.mcp.bridge_client import BridgeClient
 from tests.ports import reach
 from tests.windows.conftest import MakeHome
 from tests.windows.home import end, image_of, lives
@@ -17,6 +18,7 @@ pytestmark = [pytest.mark.needs_index, pytest.mark.timeout(600)]
 
 VERSION = "4.3.1"
 GRACE_S = 1.0
+START_S = 240.0
 
 # Compiling its modules, and the first import of pydantic's, take long under Wine.
 CONFIG = """
@@ -59,6 +61,37 @@ def test_the_main_job(make_home: MakeHome) -> None:
     end(owner.pid)
     home.judged_twice("godot-ai", GRACE_S)
     eventually(lambda: not lives(pid), "it is reaped")
+
+
+def test_a_client_of_a_bridge_keeps_the_real_server(make_home: MakeHome) -> None:
+    config = CONFIG.format(cache=cache.environments(), http=reach(2), ws=reach(3), grace=GRACE_S)
+    home = make_home(config)
+    client = BridgeClient("godot-ai", environment=home.environment, folder=home.project())
+    try:
+        # The daemon, and the server with it, are started by the bridge. Under Wine the server takes longer than
+        # clients wait for their first answer, or for a call.
+        client.begin()
+        eventually(lambda: len(client.call("tools/list")["tools"]) > 40, "the tools are listed", START_S)
+        eventually(lambda: has_no_sessions(client), "a call succeeds", START_S)
+        server = home.server("godot-ai")
+        assert server is not None
+        end(server["process"]["pid"])
+        eventually(lambda: has_no_sessions(client), "a call succeeds after the end of the server", START_S)
+        after = home.server("godot-ai")
+        assert after is not None
+        assert after["process"] != server["process"]
+        assert client.close() == 0
+        home.judged_twice("godot-ai", GRACE_S)
+        eventually(lambda: not lives(after["process"]["pid"]), "the server ends with its client")
+    finally:
+        client.kill()
+
+
+def has_no_sessions(client: BridgeClient) -> bool:
+    """Call a tool. Returns whether it succeeded, unless the bridge has said that the call may succeed later."""
+    result = client.tool("session_manage", op="list")["structuredContent"]
+    assert "sessions" in result or result["error"]["retryable"], result
+    return result.get("sessions") == []
 
 
 def bearer_of(local: str, server: dict[str, Any]) -> str:

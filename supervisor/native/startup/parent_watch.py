@@ -49,31 +49,26 @@ def when_starter_ends(action: Callable[[], object], is_launcher: IsLauncher) -> 
 if sys.platform == "win32":
 
     def _prepare_wait(is_launcher: IsLauncher) -> Callable[[], bool]:
-        return lambda: _wait_for_handles(is_launcher)
+        """Open handles of the processes above this one, so that the end of each is noticed."""
+        from ..windows.processes import parent
 
-    def _wait_for_handles(is_launcher: IsLauncher) -> bool:
+        opened = parent.open_ancestors(LAUNCHERS_MAX)
+        return lambda: _wait_for_handles(opened, is_launcher)
+
+    def _wait_for_handles(opened: dict[int, int], is_launcher: IsLauncher) -> bool:
         """Wait until one of the processes has ended. Returns False, at once, if the system cannot tell."""
         from ..windows import win32
-        from ..windows.processes.parent import starters
+        from ..windows.processes import parent
 
-        handles: dict[int, int] = {}
-        with contextlib.suppress(OSError):
-            for pid in starters()[: LAUNCHERS_MAX + 1]:
-                handle = win32.OpenProcess(win32.SYNCHRONIZE, False, pid)
-                if not handle:
-                    break
-                handles[pid] = handle
-        if not handles:
+        above = parent.without_own_launchers([*opened])
+        if not above:
             return False
-        # Handles are open from the beginning, so that the end of each is noticed whenever it was.
-        first = next(iter(handles.values()))
-        if win32.WaitForSingleObject(first, int(LOOK_AFTER_S * 1000)) == win32.WAIT_OBJECT_0:
+        if win32.WaitForSingleObject(opened[above[0]], int(LOOK_AFTER_S * 1000)) == win32.WAIT_OBJECT_0:
             return True
-        pids = list(handles)
         count = 1
-        while count < len(pids) and is_launcher(_command_line(pids[count - 1])):
+        while count < len(above) and is_launcher(_command_line(above[count - 1])):
             count += 1
-        return win32.wait_for_any(list(handles.values())[:count])
+        return win32.wait_for_any([opened[pid] for pid in above[:count]])
 
 elif sys.platform == "darwin":
 
