@@ -1,6 +1,7 @@
 """The main job on Windows, with the real godot-ai from the package index."""
 
 import json
+import socket
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,9 @@ def test_a_client_of_a_bridge_keeps_the_real_server(make_home: MakeHome) -> None
         server = home.server("godot-ai")
         assert server is not None
         end(server["process"]["pid"])
+        eventually(lambda: home.events("server.exited"), "the daemon notices the end")
+        # Wine closes the sockets of a process after its end. A call in between would meet a dead server.
+        eventually(lambda: refuses(server["ports"]["http"]), "its port is closed")
         eventually(lambda: has_no_sessions(client), "a call succeeds after the end of the server", START_S)
         after = home.server("godot-ai")
         assert after is not None
@@ -92,6 +96,12 @@ def has_no_sessions(client: BridgeClient) -> bool:
     result = client.tool("session_manage", op="list")["structuredContent"]
     assert "sessions" in result or result["error"]["retryable"], result
     return result.get("sessions") == []
+
+
+def refuses(port: int) -> bool:
+    """Return whether no process listens on this port."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def bearer_of(local: str, server: dict[str, Any]) -> str:
