@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...native.startup.parent_watch import when_starter_ends
@@ -155,23 +155,27 @@ class McpBridge:
         self._loop.post(lambda: self._handle(ProjectDecided(has_changed, content, found)))
 
     def _handle(self, event: Event) -> None:
-        with self._surviving_defects():
-            for action in self._conversation.receive(event, time.monotonic()):
-                # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
-                with self._surviving_defects():
-                    self._perform(action)
-
-    @contextlib.contextmanager
-    def _surviving_defects(self) -> Iterator[None]:
+        # Most clients never start a bridge again, so a defect must not end it.
         try:
-            yield
-        except Exception:  # noqa: BLE001 (most clients never start a bridge again, so a defect must not end it)
-            import traceback
+            actions = self._conversation.receive(event, time.monotonic())
+        except Exception:  # noqa: BLE001 (see above)
+            self._survive_defect()
+            return
+        for action in actions:
+            # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
+            try:
+                self._perform(action)
+            except Exception:  # noqa: BLE001 (see above)
+                self._survive_defect()
 
-            self._no_deadline_before = time.monotonic() + DEFECT_PAUSE_S
-            # Clients may have closed their end of the stream.
-            with contextlib.suppress(OSError):
-                traceback.print_exc()
+    def _survive_defect(self) -> None:
+        """Print the exception that is being handled, and let deadlines wait."""
+        import traceback
+
+        self._no_deadline_before = time.monotonic() + DEFECT_PAUSE_S
+        # Clients may have closed their end of the stream.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
 
     def _perform(self, action: Action) -> None:
         match action:

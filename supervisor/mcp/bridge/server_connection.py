@@ -56,14 +56,12 @@ class ServerConnection:
         self._exchange: int | None = None
         self._response: _Response | None = None
         self._read_at_once = READ_SIZE
-        self._is_connected = False
-        """Whether the socket was ready for writing once. Only then may it be written to outside of the loop."""
+        self._watched = 0
         self.is_open = True
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._refused = self._socket.connect_ex((address.host, address.port)) not in _CONNECTING
-        loop.watch(self._socket, READ | WRITE, self._ready)
 
     @property
     def exchange(self) -> int | None:
@@ -96,10 +94,8 @@ class ServerConnection:
         self._unsent.extend(memoryview(part) for part in parts)
         if self._refused:
             self._loop.post(self.fail)
-        elif self._is_connected:
-            self._send_now()
         else:
-            self._loop.watch(self._socket, READ | WRITE, self._ready)
+            self._send_now()
 
     def close(self) -> None:
         """Close the connection. No event follows."""
@@ -115,25 +111,32 @@ class ServerConnection:
         self._end_with(Outcome.LOST)
 
     def _send_now(self) -> None:
-        """Send what the socket takes at once, without another round of the loop. What is left is sent by the loop."""
+        """Send what the socket takes at once, without another round of the loop. What is left is sent by the loop.
+
+        On this machine even a new connection is mostly there.
+        """
         part = self._unsent[0]
         try:
             sent = self._socket.send(part)
         except OSError:
-            # The loop finds the same error, and judges it.
+            # The connection is not there yet, or was refused: the loop finds out.
             sent = 0
         if sent == len(part):
             self._unsent.popleft()
         else:
             self._unsent[0] = part[sent:]
-        if self._unsent:
-            self._loop.watch(self._socket, READ | WRITE, self._ready)
+        self._watch(READ | WRITE if self._unsent else READ)
+
+    def _watch(self, events: int) -> None:
+        """Have `_ready` called for these events only."""
+        if events != self._watched:
+            self._watched = events
+            self._loop.watch(self._socket, events, self._ready)
 
     # --- called by the loop ---
 
     def _ready(self, events: int) -> None:
         if events & WRITE:
-            self._is_connected = True
             self._write()
         if self.is_open and events & READ:
             self._read()
@@ -156,7 +159,7 @@ class ServerConnection:
             if self.is_open:
                 self._end_with(Outcome.LOST)
             return
-        self._loop.watch(self._socket, READ, self._ready)
+        self._watch(READ)
 
     def _read(self) -> None:
         try:
