@@ -39,7 +39,11 @@ def serve(kind: str | None, project: str | None) -> int:
 
 def _start_service(folders: "Folders") -> bool:
     """Start the daemon's service, if one is installed. Returns whether it was started."""
-    from ...daemon.version import installed
-    from ...service.managers import start_if_installed
+    try:
+        from ...daemon.version import installed
+        from ...service.managers import start_if_installed
+    except ImportError:
+        # An upgrade has replaced the files of this version.
+        return False
 
     return start_if_installed(folders, installed())

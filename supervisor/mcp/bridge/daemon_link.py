@@ -105,11 +105,12 @@ class DaemonLink:
     # --- asking ---
 
     def _ensure_server(self) -> None:
-        from ...client.autostart import ensure_daemon
         from ...errors import SupervisorError
-        from .daemon_variables import completed_variables, folders_of_login
 
         try:
+            from ...client.autostart import ensure_daemon
+            from .daemon_variables import completed_variables, folders_of_login
+
             self._folders = folders_of_login(self._folders)
             client = ensure_daemon(
                 self._folders,

@@ -134,8 +134,11 @@ class McpBridge:
         self._handle(event)
         if not self._is_following:
             # Not before the first answer: importing the client of the daemon takes longer than everything until then.
+            from .late_modules import load_late_modules
+
             self._is_following = True
             self._daemon.follow()
+            load_late_modules()
             gc.freeze()
             gc.enable()
 
