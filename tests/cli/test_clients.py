@@ -246,6 +246,41 @@ def test_an_entry_of_ours_that_has_moved_is_found_and_mended(clients: Run, user:
     assert (entry_in(file)["timeout"], clients("check").code) == (9, 0)
 
 
+JSON_ENTRY = '{"mcpServers": {"godot": {"command": "godot-supervisor", "args": ["mcp"], '
+TOML_ENTRY = '[mcp_servers.godot]\ncommand = "godot-supervisor"\nargs = ["mcp"]\n'
+
+
+@pytest.mark.parametrize(
+    ("client", "before", "after"),
+    [
+        (
+            "claude",
+            JSON_ENTRY + '"env": {"A": "1", HOME}, "x": 1}}}',
+            JSON_ENTRY + '"env": {"A": "1"}, "x": 1, TYPE}}}',
+        ),
+        ("claude", JSON_ENTRY + '"env": {HOME}, "x": 1}}}', JSON_ENTRY + '"x": 1, TYPE}}}'),
+        (
+            "codex",
+            TOML_ENTRY + '[mcp_servers.godot.env]\nA = "1" # a\nHOMEX\n',
+            TOML_ENTRY + '[mcp_servers.godot.env]\nA = "1" # a\n',
+        ),
+        ("codex", TOML_ENTRY + "env = { HOMEX }\nx = 1\n", TOML_ENTRY + "x = 1\n"),
+    ],
+)
+def test_the_variable_of_another_home_is_taken_out(
+    clients: Run, user: Path, monkeypatch: pytest.MonkeyPatch, client: str, before: str, after: str
+) -> None:
+    file = user / USER_FILES[client]
+    file.parent.mkdir(exist_ok=True)
+    old = before.replace("HOMEX", 'GODOT_SUPERVISOR_HOME = "/old"').replace("HOME}", '"GODOT_SUPERVISOR_HOME": "/old"}')
+    file.write_text(old)
+    monkeypatch.delenv("GODOT_SUPERVISOR_HOME")
+    launcher = next((user / "bin").iterdir())
+    assert clients("install", client).code == 0
+    assert file.read_text().replace(str(launcher), "godot-supervisor") == after.replace("TYPE", '"type": "stdio"')
+    assert "nothing to do" in clients("install", client).out
+
+
 @pytest.mark.parametrize(
     "entry",
     [
@@ -282,6 +317,7 @@ def test_two_kinds_have_entries_side_by_side(clients: Run, user: Path) -> None:
     }
     assert clients("install", "gemini", "--kind", "nothing").code == 4
     assert clients("remove", "gemini").code == 0
+    assert "note: it has unity-mcp, which --name or --kind removes" in clients("remove", "gemini").out
     assert list(json.loads((user / ".gemini/settings.json").read_text())["mcpServers"]) == ["unity-mcp"]
 
 
@@ -300,8 +336,12 @@ def test_a_client_without_a_project_file_is_left_out(clients: Run, user: Path, t
     (user / ".codeium/windsurf").mkdir(parents=True)
     (user / ".cursor").mkdir()
     assert "Cursor" in clients("install", "--project", str(tmp_path)).out
-    named = clients("install", "windsurf", "--project", str(tmp_path))
+    named = clients("install", "windsurf", "gemini", "--project", str(tmp_path))
     assert (named.code, "no file for one project" in named.err) == (2, True)
+    assert "Gemini CLI: godot added" in named.out
+    document = clients("install", "windsurf", "--project", str(tmp_path), "--json").document
+    assert document["changes"][0]["error"]["code"] == "CLIENT_SCOPE_MISSING"
+    check_document("clients install", document)
 
 
 def test_a_wrong_client_is_a_usage_error_with_a_suggestion(clients: Run) -> None:

@@ -1,13 +1,13 @@
 """The commands `clients list`, `install`, `remove` and `check`."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ...errors import ClientScopeMissing, NotFound, SupervisorError, allowed_names
+from ...errors import LauncherNotStable, SupervisorError
 from ...mcp.ai_clients import changes
 from ...mcp.ai_clients.backups import Backups
 from ...mcp.ai_clients.changes import Editor, FileEdit
@@ -17,37 +17,15 @@ from ...mcp.ai_clients.entry import ExistingEntry, bridge_entry, entry_name
 from ...mcp.ai_clients.launcher import find_launcher
 from ...mcp.ai_clients.places import Places
 from ...mcp.ai_clients.presence import found_by
-from ...mcp.ai_clients.table import ALIASES, CLIENTS, AiClient
-from ...mcp.ai_clients.target import LOCAL, PROJECT, USER, Target, all_targets, targets
+from ...mcp.ai_clients.table import CLIENTS, AiClient
+from ...mcp.ai_clients.target import Target, all_targets
 from ...native.facts import Folders, folders
 from .. import exit_codes, options, output
 from ..context import bridge, known_kinds
-from ..context.projects import Folder, project_here, utf8_path
+from ..context.projects import project_here, utf8_path
 from ..deadline import Deadline
 from ..text import client_changes
-
-
-def _client_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in the table for what the user typed, each once."""
-    names = [ALIASES.get(word.lower(), word.lower()) for word in value]
-    for word, name in zip(value, names, strict=True):
-        if name not in CLIENTS:
-            raise click.BadParameter(f"{word!r} is no client; {allowed_names(name, CLIENTS)}", ctx, param)
-    return tuple(dict.fromkeys(names))
-
-
-_clients = click.argument("names", metavar="[CLIENT]...", nargs=-1, callback=_client_names)
-_user = click.option("--user", is_flag=True, help="The client's file for all projects (default).")
-_local = click.option("--local", is_flag=True, help="Your own entry for one project (Claude Code only).")
-_dry_run = click.option("--dry-run", is_flag=True, help="Show what would be changed, and write nothing.")
-_kind = click.option("--kind", metavar="KIND", help="The kind of server. Default: that of the project, else godot-ai.")
-_name = click.option("--name", metavar="NAME", help="The name of the entry. Default: the kind, or else godot.")
-_project = click.option(
-    "--project",
-    type=Folder(exists=True, file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="The client's file in this project, instead of the user's.",
-)
+from . import client_choice
 
 
 @click.group
@@ -60,8 +38,8 @@ def clients() -> None:
 
 
 @clients.command("list")
-@_clients
-@_project
+@client_choice.clients
+@client_choice.project
 @options.as_json
 def list_clients(*, names: tuple[str, ...], project: Path | None, as_json: bool) -> None:
     """Show the AI clients on this machine, and their entries.
@@ -78,15 +56,15 @@ def list_clients(*, names: tuple[str, ...], project: Path | None, as_json: bool)
 
 
 @clients.command
-@_clients
-@_project
-@_user
-@_local
-@_kind
-@_name
+@client_choice.clients
+@client_choice.project
+@client_choice.user
+@client_choice.local
+@client_choice.kind
+@client_choice.name
 @click.option("--command", "launcher", metavar="PATH", help="The program to start, instead of the one that is found.")
 @click.option("--no-provision", is_flag=True, help="Do not install the server, and do not start it once.")
-@_dry_run
+@client_choice.dry_run
 @options.as_json
 @options.timeout
 def install(
@@ -108,10 +86,10 @@ def install(
     Shows a diff of each file, and keeps a backup. Then installs the server and starts it once, so that the first start
     of a client is quick. Exit code 1: not every client got its entry.
     """
-    where, scope = folders(), _scope(project, user=user, local=local)
+    where, scope = folders(), client_choice.chosen_scope(project, user=user, local=local)
     if kind is not None:
         known_kinds.check(kind, where)
-    expected = _expected(where, launcher)
+    expected = _expected(where, find_launcher(os.environ, launcher))
     variables = {name: utf8_path(value) for name, value in bridge.bridge_variables(where).items()}
     entry = bridge_entry(
         tuple(utf8_path(word) for word in expected.launcher), kind, variables, chosen=launcher is not None
@@ -124,7 +102,7 @@ def install(
             code for code, _ in expected.differences(found) if code not in {"DISABLED", "PROJECT_MISSING"}
         ]
 
-    done = _for_each_client(
+    done = client_choice.for_each_client(
         names, scope, project, lambda target: editor.install(target, wanted_name, entry, is_current=is_current)
     )
     provisioned = None
@@ -141,13 +119,13 @@ def install(
 
 
 @clients.command
-@_clients
-@_project
-@_user
-@_local
-@_kind
-@_name
-@_dry_run
+@client_choice.clients
+@client_choice.project
+@client_choice.user
+@client_choice.local
+@client_choice.kind
+@client_choice.name
+@client_choice.dry_run
 @options.as_json
 def remove(
     *,
@@ -164,9 +142,9 @@ def remove(
 
     Removes what `install` has added, and nothing else.
     """
-    scope, wanted_name = _scope(project, user=user, local=local), entry_name(kind, name)
+    scope, wanted_name = client_choice.chosen_scope(project, user=user, local=local), entry_name(kind, name)
     editor = Editor(Backups(folders().home), dry_run=dry_run)
-    done = _for_each_client(
+    done = client_choice.for_each_client(
         names, scope, project, lambda target: editor.remove(target, wanted_name), every_file=True, without_files=True
     )
     if as_json:
@@ -177,9 +155,9 @@ def remove(
 
 
 @clients.command
-@_clients
-@_project
-@_user
+@client_choice.clients
+@client_choice.project
+@client_choice.user
 @options.as_json
 def check(*, names: tuple[str, ...], project: Path | None, user: bool, as_json: bool) -> int:
     """Find entries that are out of date, or that point at fixed ports.
@@ -188,7 +166,7 @@ def check(*, names: tuple[str, ...], project: Path | None, user: bool, as_json: 
     """
     where, places = folders(), Places(os.environ)
     kinds = known_kinds.read(where)
-    expected = _expected(where, None)
+    expected = _expected(where, _launcher_or_none())
     project = None if user else project or project_here()
     backups = Backups(where.home)
     findings: list[Finding] = []
@@ -208,54 +186,17 @@ def check(*, names: tuple[str, ...], project: Path | None, user: bool, as_json: 
 # --- what the commands share ---
 
 
-def _scope(project: Path | None, *, user: bool, local: bool) -> str:
-    if user and (project is not None or local):
-        raise click.UsageError("--user cannot be used with --project or --local")
-    return LOCAL if local else USER if project is None else PROJECT
-
-
-def _expected(where: Folders, launcher: str | None) -> Expected:
+def _expected(where: Folders, launcher: tuple[str, ...]) -> Expected:
     home = where.home_text if where.moved else None
-    return Expected(find_launcher(os.environ, launcher), home, known_kinds.names(where), os.environ)
+    return Expected(launcher, home, known_kinds.names(where), os.environ)
 
 
-def _for_each_client(
-    names: Sequence[str],
-    scope: str,
-    project: Path | None,
-    action: Callable[[Target], FileEdit],
-    *,
-    every_file: bool = False,
-    without_files: bool = False,
-) -> list[FileEdit]:
-    """Perform the action on the named clients, or on every client that is found and has a file for this scope.
-
-    `every_file`: on each file that a client reads, not only on the one to install to. `without_files`: also for clients
-    that are not found, but have a file.
-
-    Raises:
-        NotFound: no client is named, and none is found.
-        ClientScopeMissing: the only client has no file for this scope.
-    """
-    places = Places(os.environ)
-    if scope == LOCAL:
-        project = project or project_here()
-    done: list[FileEdit] = []
-    for client in (CLIENTS[name] for name in names or CLIENTS):
-        try:
-            found = targets(client, scope, places, project)
-        except ClientScopeMissing:
-            if names:
-                raise
-            continue
-        exists = without_files and any(target.file.exists() for target in found)
-        if names or exists or found_by(client, places, os.environ) is not None:
-            done += [action(target) for target in (found if every_file else found[:1])]
-    if not done:
-        raise NotFound(
-            "no AI client is found on this machine", hint=f"name one of {', '.join(CLIENTS)}, to make its file anyway"
-        )
-    return done
+def _launcher_or_none() -> tuple[str, ...]:
+    """Return the launcher. Returns no words if this installation has none that stays."""
+    try:
+        return find_launcher(os.environ)
+    except LauncherNotStable:
+        return ()
 
 
 def _row(client: AiClient, places: Places, project: Path | None) -> dict[str, Any]:

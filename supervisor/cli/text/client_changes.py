@@ -35,6 +35,8 @@ def lines(change: FileEdit, *, dry_run: bool) -> Iterator[str]:
     for line in change.difference:
         text = printable(line.replace("\t", "    "))
         yield f"  {coloured(text, _COLOURS[line[0]]) if line[0] in _COLOURS else text}"
+    if change.note is not None:
+        yield printable(f"  note: {change.note}")
     if change.backup is not None:
         yield printable(f"  backup: {tilde(str(change.backup))}")
     if change.target.scope == PROJECT and client.project_note and change.outcome in {changes.ADDED, changes.UPDATED}:

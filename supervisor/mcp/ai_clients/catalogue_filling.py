@@ -29,11 +29,11 @@ _META = {
 
 
 class CatalogueFilling:
-    """The catalogue of a kind and project in one home. `kind` None: that of the project, as the bridge finds it."""
+    """The catalogue of a kind and project in one home. `kind` None: the default kind."""
 
     def __init__(self, home: str, kind: str | None, project: str | None, environment: Mapping[str, str]) -> None:
         self._files = CatalogueFiles(home)
-        self._words = [*([] if kind is None else [kind]), *([] if project is None else ["--project", project])]
+        self._words = [kind or DEFAULT_KIND, *([] if project is None else ["--project", project])]
         self._environment = environment
         self._kind = kind or DEFAULT_KIND
         self._project = project

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import ClientEntryNotOurs, ClientFileChanged, SupervisorError
+from ...errors import ClientEntryNotOurs, ClientFileChanged, ClientScopeMissing, SupervisorError
 from ...values import frozen
 from . import client_file
 from .backups import Backups, Record
@@ -33,6 +33,7 @@ class FileEdit:
     difference: Sequence[str] = ()
     backup: Path | None = None
     problem: SupervisorError | None = None
+    note: str | None = None
 
     def document(self) -> dict[str, Any]:
         """Return the change for scripts."""
@@ -40,12 +41,13 @@ class FileEdit:
         return {
             "client": self.target.client.name,
             "scope": self.target.scope,
-            "file": str(self.target.file),
+            "file": None if isinstance(self.problem, ClientScopeMissing) else str(self.target.file),
             "entry": self.entry,
             "outcome": self.outcome,
             "diff": list(self.difference),
             "backup": None if self.backup is None else str(self.backup),
             "error": error,
+            "note": self.note,
         }
 
 
@@ -82,7 +84,8 @@ class Editor:
         content = target.read()
         existing = target.entry(content, name)
         if existing is not None and existing.is_ours and is_current(existing):
-            return FileEdit(target, name, UNCHANGED)
+            note = f"the entry is switched off in {target.client.title}" if existing.disabled else None
+            return FileEdit(target, name, UNCHANGED, note=note)
         edited = target.with_entry(content, name, entry)
         client_file.check_replaceable(content)
         shown = target.difference(content.text or "", edited.text, entry, *([] if existing is None else [existing]))
@@ -103,7 +106,9 @@ class Editor:
         content = target.read()
         existing = target.entry(content, name)
         if existing is None:
-            return FileEdit(target, name, ABSENT)
+            others = [entry.name for entry, _ in target.entries(content) if entry.is_ours]
+            note = f"it has {', '.join(others)}, which --name or --kind removes" if others else None
+            return FileEdit(target, name, ABSENT, note=note)
         if not existing.is_ours:
             raise ClientEntryNotOurs(
                 f"{target.file}: the entry {name} is not one of this program",

@@ -7,6 +7,7 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from ...errors import SupervisorError
+from ...native.facts import HOME_VARIABLE
 from ...values import frozen
 from .backups import Backups
 from .entry import ExistingEntry
@@ -30,7 +31,8 @@ class KnownKind(NamedTuple):
 class Expected:
     """What an up-to-date entry has, on this machine and with this environment.
 
-    `kinds` is None if they are not known, because config.toml cannot be read.
+    `launcher` is empty if this installation has no path that stays. `kinds` is None if they are not known, because
+    config.toml cannot be read.
     """
 
     launcher: tuple[str, ...]
@@ -43,7 +45,7 @@ class Expected:
         shown = entry.program
         if resolve(shown, self.environment) is None:
             yield "PROGRAM_MISSING", f"there is no program {shown}"
-        elif not self._is_this_program(entry):
+        elif self.launcher and not self._is_this_program(entry):
             yield "OTHER_INSTALLATION", f"it starts {shown}, which is another installation than this one"
         arguments = list(entry.arguments or ())
         project = _option(arguments, "--project")
@@ -51,7 +53,7 @@ class Expected:
             yield "PROJECT_MISSING", f"there is no folder {project}"
         if arguments and not arguments[0].startswith("-") and self.kinds is not None and arguments[0] not in self.kinds:
             yield "KIND_UNKNOWN", f"there is no kind {arguments[0]}"
-        if not _is_same_home(entry.variables.get("GODOT_SUPERVISOR_HOME"), self.home):
+        if not _is_same_home(entry.variables.get(HOME_VARIABLE), self.home):
             yield "OTHER_HOME", "it uses another home folder (GODOT_SUPERVISOR_HOME) than this shell"
         if entry.disabled:
             yield "DISABLED", "it is switched off in the client"

@@ -16,8 +16,9 @@ JSONC = Dialect(comments=True, trailing_commas=True)
 
 @frozen
 class Shape:
-    """The form of an entry: a function for each direction."""
+    """The form of an entry: a function for each direction, and the key of its variables."""
 
+    variables: str
     write: Callable[[Entry], dict[str, Any]]
     read: Callable[[str, Mapping[str, Any]], ExistingEntry]
 
@@ -90,10 +91,12 @@ def _url(value: Mapping[str, Any], *keys: str) -> str | None:
     return next((value[key] for key in keys if isinstance(value.get(key), str)), None)
 
 
-PLAIN = Shape(_command_and_args, _read_command_and_args)
-TYPED = Shape(lambda entry: {"type": "stdio", **_command_and_args(entry)}, _read_command_and_args)
-COPILOT = Shape(lambda entry: {"type": "local", **_command_and_args(entry), "tools": ["*"]}, _read_command_and_args)
-OPENCODE = Shape(_write_opencode, _read_opencode)
+PLAIN = Shape("env", _command_and_args, _read_command_and_args)
+TYPED = Shape("env", lambda entry: {"type": "stdio", **_command_and_args(entry)}, _read_command_and_args)
+COPILOT = Shape(
+    "env", lambda entry: {"type": "local", **_command_and_args(entry), "tools": ["*"]}, _read_command_and_args
+)
+OPENCODE = Shape("environment", _write_opencode, _read_opencode)
 
 
 # --- the clients ---

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ClientEntryNotOurs, ClientFileInvalid, ClientScopeMissing
+from ...native.facts import HOME_VARIABLE
 from ...values import frozen
 from .client_file import PRIVATE_MODE, SHARED_MODE, Content, read
 from .documents import json_edit, toml_edit
@@ -17,6 +18,9 @@ from .table import AiClient, Shape
 
 USER, PROJECT, LOCAL = "user", "project", "local"
 SCOPES = (USER, PROJECT, LOCAL)
+
+OUR_VARIABLES = frozenset({HOME_VARIABLE})
+"""Variables of an entry that are ours. Others are the user's, and stay."""
 
 
 @frozen
@@ -49,7 +53,7 @@ class Target:
             ClientFileInvalid: the content is not valid, or the table is none.
         """
         with _explained(self, content):
-            table = self._read(content, self.table)
+            table = self._read(content.text or "", self.table)
             if table is None:
                 return []
             found = table[0]
@@ -83,20 +87,22 @@ class Target:
                 hint="choose another name: --name NAME, or remove that entry by hand",
                 data={"file": str(self.file), "entry": name},
             )
-        wanted = self._shape.write(entry)
-        path = (*self.table, name)
+        path, text = (*self.table, name), content.text or ""
         with _explained(self, content):
-            if self.client.dialect is None:
-                return toml_edit.set_table(content.text or "", path, wanted)
             if existing is None:
-                return json_edit.set_value(content.text or "", path, wanted, self.client.dialect)
-            edited = Edited(content.text or "")
-            present = self._read(content, path)
-            for key, value in wanted.items():
-                if present is None or not isinstance(present[0], dict) or present[0].get(key) != value:
-                    text = json_edit.set_value(edited.text, (*path, key), value, self.client.dialect).text
-                    edited = Edited(text)
-            return edited
+                return self._set(text, path, self._shape.write(entry))
+            key = self._shape.variables
+            others = {each: value for each, value in existing.variables.items() if each not in OUR_VARIABLES}
+            variables = {**others, **entry.variables}
+            wanted = {**self._shape.write(entry), key: variables}
+            found = self._read(text, path)
+            present = found[0] if found is not None and isinstance(found[0], dict) else {}
+            for each, value in wanted.items():
+                if each == key and not value:
+                    text = self._delete(text, (*path, key), None) if key in present else text
+                elif present.get(each) != value:
+                    text = self._set_key(text, path, each, value)
+            return Edited(text)
 
     def without_entry(self, content: Content, name: str, surroundings: Surroundings | None) -> str:
         """Return the text without the entry of this name.
@@ -104,11 +110,8 @@ class Target:
         Raises:
             ClientFileInvalid: the content is not valid, or cannot be edited in place.
         """
-        path = (*self.table, name)
         with _explained(self, content):
-            if self.client.dialect is None:
-                return toml_edit.delete(content.text or "", path, surroundings)
-            return json_edit.delete(content.text or "", path, self.client.dialect, surroundings)
+            return self._delete(content.text or "", (*self.table, name), surroundings)
 
     def difference(self, old: str, new: str, *entries: Entry | ExistingEntry) -> list[str]:
         """Return the diff between two texts, in which the values of other entries are hidden."""
@@ -117,12 +120,26 @@ class Target:
         hide = hide_toml if self.client.dialect is None else hide_json
         return unified(old, new, str(self.file), lambda text: hide(text, shown))
 
-    def _read(self, content: Content, path: tuple[str, ...]) -> tuple[Any, int] | None:
+    def _read(self, text: str, path: tuple[str, ...]) -> tuple[Any, int] | None:
         """Return the value at a path, and its line. Returns None if there is none."""
-        text = content.text or ""
         if self.client.dialect is None:
             return toml_edit.read(text, path)
         return json_edit.read(text, path, self.client.dialect)
+
+    def _set(self, text: str, path: tuple[str, ...], value: dict[str, Any]) -> Edited:
+        if self.client.dialect is None:
+            return toml_edit.set_table(text, path, value)
+        return json_edit.set_value(text, path, value, self.client.dialect)
+
+    def _set_key(self, text: str, path: tuple[str, ...], key: str, value: Any) -> str:
+        if self.client.dialect is None:
+            return toml_edit.set_table(text, path, {key: value}).text
+        return json_edit.set_value(text, (*path, key), value, self.client.dialect).text
+
+    def _delete(self, text: str, path: tuple[str, ...], surroundings: Surroundings | None) -> str:
+        if self.client.dialect is None:
+            return toml_edit.delete(text, path, surroundings)
+        return json_edit.delete(text, path, self.client.dialect, surroundings)
 
     def _line(self, content: Content, path: tuple[str, ...]) -> int:
         text = content.text or ""

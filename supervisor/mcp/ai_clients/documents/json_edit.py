@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .json_tree import WHITESPACE, Dialect, JsonTree, Member, Pairs, plain_value
+from .json_tree import WHITESPACE, Dialect, JsonTree, Member, Pairs, plain_value, tree_of
 from .text_edit import DocumentError, Edited, Path, Surroundings, line_end, line_number, without_mark
 
 DEFAULT_INDENT = "  "
@@ -18,7 +18,7 @@ def read(text: str, path: Path, dialect: Dialect) -> tuple[Any, int] | None:
     _, text = without_mark(text)
     if not text.strip(WHITESPACE):
         return None
-    tree = JsonTree(text, dialect)
+    tree = tree_of(text, dialect)
     found = tree.find(path)
     if len(found) < len(path):
         return None
@@ -31,7 +31,7 @@ def read(text: str, path: Path, dialect: Dialect) -> tuple[Any, int] | None:
 def line_of(text: str, path: Path, dialect: Dialect) -> int:
     """Return the number of the line of the member at a path, or of the nearest one above it."""
     _, text = without_mark(text)
-    tree = JsonTree(text, dialect)
+    tree = tree_of(text, dialect)
     found = tree.find(path)
     return line_number(text, found[-1].start if found else tree.root)
 
@@ -45,7 +45,7 @@ def set_value(text: str, path: Path, value: Any, dialect: Dialect) -> Edited:
     mark, text = without_mark(text)
     if not text.strip(WHITESPACE):
         return _new_document(mark, text, path, value)
-    tree = JsonTree(text, dialect)
+    tree = tree_of(text, dialect)
     found = tree.find(path)
     if len(found) == len(path):
         member = found[-1]
@@ -64,7 +64,7 @@ def delete(text: str, path: Path, dialect: Dialect, surroundings: Surroundings |
         DocumentError: the text is not valid, or has no such member.
     """
     mark, text = without_mark(text)
-    tree = JsonTree(text, dialect)
+    tree = tree_of(text, dialect)
     found = tree.find(path)
     if len(found) < len(path):
         raise DocumentError("there is no such entry")
@@ -214,7 +214,7 @@ def _cut(tree: JsonTree, opening: int, member: Member) -> str:
 def _check(tree: JsonTree, edited: str, path: Path, value: Any, dialect: Dialect) -> None:
     """Check that an edit has set the value, and changed nothing else."""
     expected = json.loads(json.dumps(value), object_pairs_hook=Pairs)
-    found = JsonTree(edited, dialect).value
+    found = tree_of(edited, dialect).value
     if _with(tree.value, path, expected) != found:
         raise DocumentError("it cannot be edited without changing something else")
 
@@ -224,7 +224,7 @@ def _check_deleted(tree: JsonTree, edited: str, path: Path, tables: int, dialect
     if not edited.strip(WHITESPACE):
         if tables == len(path) and _without(tree.value, path, tables - 1) == Pairs():
             return
-    elif _without(tree.value, path, tables) == JsonTree(edited, dialect).value:
+    elif _without(tree.value, path, tables) == tree_of(edited, dialect).value:
         return
     raise DocumentError("it cannot be edited without changing something else")
 

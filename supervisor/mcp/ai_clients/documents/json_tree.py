@@ -1,5 +1,6 @@
 """Finds the members of objects in a JSON document that may have comments and trailing commas, with their places."""
 
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -114,6 +115,16 @@ class JsonTree:
             key = json.loads(self.plain[position:key_end])
             yield Member(key, position, value_start, value_end, comma)
             position = after if comma is None else _next_token(self.plain, comma + 1)
+
+
+@functools.lru_cache(maxsize=2)
+def tree_of(text: str, dialect: Dialect) -> JsonTree:
+    """Return the tree of a document. The last ones are kept, because an edit asks for the same one several times.
+
+    Raises:
+        DocumentError: the text is not valid in this dialect.
+    """
+    return JsonTree(text, dialect)
 
 
 def plain_value(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from .text_edit import DocumentError, Edited, Path, Surroundings, line_end, without_mark
 from .toml_statements import lines_of, parse, parsed_statement, statements_of
 
+_OPENING = re.compile(r"[^=]*=[ \t]*\{")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -97,22 +98,10 @@ def _inline_table(text: str, path: Path) -> int | None:
     """Return the position behind the brace of an inline table. Returns None if this table is no inline one."""
     lines = lines_of(text)
     for statement in statements_of(lines):
-        if not statement.is_header and statement.path[: len(path)] == tuple(path):
-            start = sum(len(line) for line in lines[: statement.first])
-            opening = re.compile(r"[^{\[\"'#=]*=[ \t]*\{").match(lines[statement.first])
-            written = parsed_statement(f"{opening[0]}}}") if opening else None
-            if opening and written and statement.table + _keys(written) == tuple(path):
-                return start + opening.end()
+        if not statement.is_header and statement.path == tuple(path):
+            opening = _OPENING.match(lines[statement.first])
+            return None if opening is None else sum(map(len, lines[: statement.first])) + opening.end()
     return None
-
-
-def _keys(written: Any) -> tuple[str, ...]:
-    """Return the keys of a statement with an empty inline table."""
-    keys: list[str] = []
-    while isinstance(written, dict) and written:
-        key, written = next(iter(written.items()))
-        keys.append(key)
-    return tuple(keys)
 
 
 def _pairs(value: dict[str, Any]) -> Iterator[str]:
@@ -154,6 +143,8 @@ def _update(text: str, path: Path, value: dict[str, Any], existing: dict[str, An
     for key, new in value.items():
         if existing.get(key) == new:
             continue
+        if isinstance(new, dict) and any(each.is_header and each.path == (*path, key) for each in statements):
+            return _update(_update_table(text, (*path, key), new, existing[key]), path, value, {**existing, key: new})
         at = next((each for each in statements if each.path == (*path, key) and not each.is_header), None)
         if at is not None:
             lines[at.first] = _with_value("".join(lines[at.first : at.last]), new, end)
@@ -164,6 +155,13 @@ def _update(text: str, path: Path, value: dict[str, Any], existing: dict[str, An
         else:
             raise DocumentError("it is written in a way that cannot be edited in place", line_of(text, path))
     return "".join(lines)
+
+
+def _update_table(text: str, path: Path, value: dict[str, Any], existing: dict[str, Any]) -> str:
+    """Return the document with these values, and no others, in a table that has a header."""
+    for key in [key for key in existing if key not in value]:
+        text = _cut(text, (*path, key), None)
+    return _update(text, path, value, {key: each for key, each in existing.items() if key in value})
 
 
 def _with_value(statement: str, value: Any, end: str) -> str:

@@ -11,6 +11,8 @@ SIZE_MAX = 4 * 1024 * 1024
 
 _PLACE = re.compile(r"(.*) \(at (?:line ([0-9]+), column ([0-9]+)|end of document)\)", re.DOTALL)
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_QUOTED_OR_BARE = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')"""
+_KEY = re.compile(rf"[ \t]*({_QUOTED_OR_BARE}(?:[ \t]*\.[ \t]*{_QUOTED_OR_BARE})*)[ \t]*=")
 _MAY_END = re.compile(r"[\]}]|\"\"\"|'''")
 """A part of the last line of each statement on several lines."""
 
@@ -21,11 +23,10 @@ ENDS_TRIED_MAX = 1000
 class Statement(NamedTuple):
     """A statement: the keys to what it defines, and its lines, from `first` up to but not including `last`.
 
-    `is_header` tells a table's header from a key with a value. `table` is that of the last header.
+    `is_header` tells a table's header from a key with a value.
     """
 
     path: tuple[str, ...]
-    table: tuple[str, ...]
     is_header: bool
     first: int
     last: int
@@ -73,11 +74,14 @@ def statements_of(lines: list[str]) -> Iterator[Statement]:
             number += 1
         if not found:
             continue
-        is_header = lines[first].lstrip().startswith("[")
-        path = _path_of(found, is_header=is_header)
-        if is_header:
-            table = path
-        yield Statement(path if is_header else table + path, table, is_header, first, number)
+        key = _KEY.match(lines[first])
+        if key is None:
+            table = _path_of(found)
+            yield Statement(table, True, first, number)
+        else:
+            # Without the value, which may be a table itself.
+            path = table + _path_of(parsed_statement(f"{key[1]} = 0"))
+            yield Statement(path, False, first, number)
 
 
 def parsed_statement(text: str) -> dict[str, Any] | None:
@@ -88,13 +92,13 @@ def parsed_statement(text: str) -> dict[str, Any] | None:
         return None
 
 
-def _path_of(found: Any, *, is_header: bool) -> tuple[str, ...]:
-    """Return the keys of the statement that defines only this. A key with a table as its value ends the path there."""
+def _path_of(found: Any) -> tuple[str, ...]:
+    """Return the keys to the only thing that a header, or a key with a value that is no table, defines."""
     path: list[str] = []
     while isinstance(found, dict) and len(found) == 1:
         key, found = next(iter(found.items()))
         path.append(key)
-    if is_header and isinstance(found, list):
+    if isinstance(found, list):
         # An array of tables, [[x]]. Nothing of ours lies below it.
         path.append("[]")
     return tuple(path)
