@@ -219,6 +219,7 @@ class Views:
                 id=rule.id,
                 project=rule.project,
                 pid=rule.pid,
+                active=rule.active,
                 tool=rule.tool,
                 arguments=rule.arguments,
                 resource=rule.resource,

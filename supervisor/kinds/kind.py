@@ -111,8 +111,9 @@ class PinRule:
     `argument` is the argument of tools that names the session of an editor. A tool named in `exempt` is for no editor.
     The server lists its sessions as the structured result of `tool` with `arguments`, or as the JSON text of
     `resource`: a list under the key `sessions`. `id`, `project` and `pid` are the keys of one session: its id, the path
-    of the project, and the process of the editor (None if the list has none). An error result with the text `unknown`
-    says that the server does not know the session.
+    of the project, and the process of the editor (None if the list has none). `active` is the key that is true for the
+    session whose editor resources are read from. An error result with the text `unknown` says that the server does not
+    know the session.
     """
 
     argument: str
@@ -120,6 +121,7 @@ class PinRule:
     id: str
     project: str
     pid: str | None = None
+    active: str | None = None
     tool: str | None = None
     arguments: Mapping[str, str] = field(default_factory=dict)
     resource: str | None = None

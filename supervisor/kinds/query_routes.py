@@ -112,7 +112,7 @@ def pin_of(recipe: Table) -> PinRule | None:
     argument = table.text("argument")
     if argument is None:
         refuse(table.at("argument"), "missing", 'write the argument of tools that names an editor, like "session_id"')
-    listed = table.table("list", ("tool", "arguments", "resource", "sessions", "id", "project", "pid"))
+    listed = table.table("list", ("tool", "arguments", "resource", "sessions", "id", "project", "pid", "active"))
     tool, resource = listed.text("tool"), listed.text("resource")
     if (tool is None) == (resource is None):
         refuse(
@@ -128,6 +128,7 @@ def pin_of(recipe: Table) -> PinRule | None:
         id=listed.text("id") or argument,
         project=listed.text("project") or "project_path",
         pid=listed.text("pid"),
+        active=listed.text("active"),
         tool=tool,
         arguments=listed.text_table("arguments"),
         resource=resource,

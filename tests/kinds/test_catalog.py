@@ -82,9 +82,10 @@ def test_pin_says_where_the_editors_are_listed() -> None:
         "id": "id",
         "project": "path",
         "pid": "pid",
+        "active": "now",
     }
     assert build(pin={"argument": "editor", "list": listed, "unknown": "who?", "exempt": ["a"]}).pin == PinRule(
-        "editor", "open", "id", "path", "pid", "list", {"op": "all"}, None, "who?", ("a",)
+        "editor", "open", "id", "path", "pid", "now", "list", {"op": "all"}, None, "who?", ("a",)
     )
 
 

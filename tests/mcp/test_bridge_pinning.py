@@ -81,6 +81,12 @@ def clients(home: Home, connect: Connect) -> Mapping[str, BridgeClient]:
     return found
 
 
+def session_of(client: BridgeClient, editor: subprocess.Popen[bytes]) -> str:
+    """Return the session of an editor, as the server lists it."""
+    sessions = client.tool("session_manage", op="list")["structuredContent"]["sessions"]
+    return next(str(each["session_id"]) for each in sessions if each["editor_pid"] == editor.pid)
+
+
 def editor_of(result: dict[str, Any]) -> str:
     """Return the project whose editor has executed a call."""
     assert not result["isError"], result["content"]
@@ -152,9 +158,14 @@ def test_editors_are_found_by_any_path_of_their_project(home: Home, clients: Map
     second = editors.open("one")
     assert clients["one"].tool("editor_state", unknown=1)["isError"]
     assert clients["one"].tool("editor_state")["structuredContent"]["pid"] == first.pid
+    # Resources are those of the active editor, or of none.
+    active = clients["one"].answer(clients["one"].ask("resources/read", {"uri": "godot://editor/state"}))
+    assert "link" in active["result"]["contents"][0]["text"]
+    clients["one"].tool("session_activate", session_id=session_of(clients["one"], second))
+    refused = clients["one"].answer(clients["one"].ask("resources/read", {"uri": "godot://editor/state"}))
+    assert refused["error"]["data"]["code"] == "EDITOR_NOT_ACTIVE"
     # A client that names an editor gets that one, also if it is that of another project.
-    sessions = clients["one"].tool("session_manage", op="list")["structuredContent"]["sessions"]
-    other = next(each["session_id"] for each in sessions if each["editor_pid"] == second.pid)
+    other = session_of(clients["one"], second)
     assert clients["two"].tool("editor_state", session_id=other)["structuredContent"]["pid"] == second.pid
     editors.close(first)
     assert code_of(clients["one"].tool("editor_state")) == "EDITOR_CLOSED"

@@ -252,6 +252,27 @@ def test_a_list_that_cannot_be_read_is_told() -> None:
     assert talk.calls() == []
 
 
+@pytest.mark.parametrize(("active", "sent"), [(HERE, 1), (THERE, 0), (None, 0)])
+def test_resources_of_another_editor_are_not_read(active: str | None, sent: int) -> None:
+    talk = CallTalk(pin=PIN._replace(active="active"))
+    talk.ask(1, "resources/read", uri="x://scene")
+    rows = [{"id": path, "path": path, "pid": 8, "active": path == active} for path in (HERE, THERE)]
+    talk.answer(talk.sent[-1], {"contents": [{"text": json.dumps({"sessions": rows})}]})
+    asked = [each for each in talk.other if isinstance(each, ExamineEditors)][-1]
+    talk.feed(EditorsExamined(asked.reading, frozenset({HERE}), frozenset()))
+    assert sum(b"x://scene" in each.text for each in talk.sent) == sent
+    if not sent:
+        error = talk.said[-1]["error"]["data"]
+        assert (error["code"], error["data"]["open_projects"]) == ("EDITOR_NOT_ACTIVE", [HERE, THERE])
+
+
+@pytest.mark.parametrize("uri", ["x://sessions", "x://manual"])
+def test_some_resources_are_read_without_an_editor(uri: str) -> None:
+    talk = CallTalk(pin=PIN._replace(active="active", exempt=("x://manual",)))
+    talk.ask(1, "resources/read", uri=uri)
+    assert json.loads(talk.sent[-1].text)["params"] == {"uri": uri}
+
+
 # --- the gate ---
 
 

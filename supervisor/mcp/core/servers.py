@@ -11,7 +11,8 @@ class Pin(NamedTuple):
     `argument` is the argument of tools that names the session of an editor. The tools in `exempt` are for no editor.
     The server lists its sessions as the structured result of `tool` called with `arguments`, or as the text of
     `resource`: under the key `sessions`, each with an id, the path of the project and the process of the editor under
-    the other keys. An error result with the text `unknown` says that the server does not know the session.
+    the other keys; `active` is true for the session of the editor that resources are read from. An error result with
+    the text `unknown` says that the server does not know the session.
     """
 
     argument: str
@@ -22,16 +23,21 @@ class Pin(NamedTuple):
     id: str = "session_id"
     project: str = "project_path"
     pid: str | None = None
+    active: str | None = None
     unknown: str | None = None
     exempt: tuple[str, ...] = ()
 
 
 class EditorSession(NamedTuple):
-    """A session of an editor with the server. `pid` is the process of the editor, or None if the server has none."""
+    """A session of an editor with the server. `pid` is the process of the editor, or None if the server has none.
+
+    `is_active`: resources are read from this editor.
+    """
 
     id: str
     project: str
     pid: int | None = None
+    is_active: bool = False
 
 
 class Server(NamedTuple):

@@ -142,9 +142,9 @@ class Pin:
     """How a tool call of an AI client names the editor that it is for, as the kind says (`kinds.NAME.pin`).
 
     `argument` is the argument of tools that names the session of an editor; `exempt` are tools for no editor. `tool`
-    with `arguments`, or `resource`, lists the sessions under the key `sessions`. `id`, `project` and `pid` are keys of
-    one session; `pid` is null if the list has no processes. An error result with the text `unknown` says that the
-    server does not know the session.
+    with `arguments`, or `resource`, lists the sessions under the key `sessions`. `id`, `project`, `pid` and `active`
+    are keys of one session; the last two are null if the list has no such keys. An error result with the text `unknown`
+    says that the server does not know the session.
     """
 
     argument: str
@@ -152,6 +152,7 @@ class Pin:
     id: str
     project: str
     pid: str | None
+    active: str | None
     tool: str | None
     arguments: Mapping[str, str]
     resource: str | None

@@ -1,20 +1,17 @@
 """The promises of the bridge, under every interleaving of death, restart, cancellation and slow answers."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from supervisor.mcp.core import client_request, forwarding, relay, server_side, session
-from supervisor.mcp.core.calls import editor_sessions, preparation
+from supervisor.mcp.core.calls import editor_sessions, preparation, problems
 from supervisor.mcp.core.conversation import Conversation
 from supervisor.mcp.core.events_and_actions import ExchangeEnded
 from supervisor.mcp.core.messages.message import Message
 from supervisor.mcp.core.servers import Outcome
 from tests.mcp.simulation.world import PromiseBrokenError, World
-
-_NOTHING: Any = SimpleNamespace(sessions=())
 
 STEPS = 150
 RUNS = 400
@@ -137,7 +134,7 @@ def trusts_the_first_list_of_tools(patch: pytest.MonkeyPatch) -> None:
 
 
 def gives_up_editors_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(editor_sessions.EditorSessions, "find", lambda self, *_: self._problem(self._known or _NOTHING))
+    patch.setattr(editor_sessions.EditorSessions, "find", lambda *_: problems.editor_closed(None, ()))
 
 
 def never_looks_again(patch: pytest.MonkeyPatch) -> None:

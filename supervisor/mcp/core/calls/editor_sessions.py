@@ -11,6 +11,7 @@ from ..messages.replies import request as request_text
 from ..outbox import Outbox
 from ..server_side import ServerSide
 from ..servers import EditorSession, Outcome, Pin, Server
+from . import problems
 from .session_list import list_request, sessions_in
 
 NEVER = float("inf")
@@ -130,12 +131,25 @@ class EditorSessions:
             return self._look(request.first_look, pin, now)
         until = min(self._waits_until(known), request.expires_at)
         if now >= until or request.has_lost_session:
-            return self._problem(known)
+            return problems.editor_closed(self.project, known.sessions, has_new_session=self._match is not None)
         self.deadline = min(self.deadline, until)
         if now >= known.began_at + POLL_S:
             return self._look(request.first_look, pin, now)
         self.deadline = min(self.deadline, known.began_at + POLL_S)
         return None
+
+    def find_active(self, request: ClientRequest, pin: Pin, now: float) -> EditorSession | Problem | None:
+        """Return the session of this project's editor if resources are read from it, or why they are not.
+
+        Returns None if that is not known yet. Each request needs a new look, because any client may choose the editor
+        that is active.
+        """
+        found = self.find(request, pin, now)
+        if not isinstance(found, EditorSession) or self._known is None:
+            return found
+        if self._known.number < (request.first_look or 0):
+            return self._look(request.first_look or 0, pin, now)
+        return found if found.is_active else problems.editor_not_active(self.project, self._known.sessions)
 
     def find_process(self, name: str) -> int | None:
         """Return the process of the editor with this session. Returns None if it is not known."""
@@ -182,7 +196,7 @@ class EditorSessions:
         """
         failed = self._failed
         if failed is not None and self._failures >= TRIES_MAX and failed.number >= first:
-            return _UNREADABLE
+            return problems.UNREADABLE
         if self._reading is not None or self._server is None:
             return None
         if failed is not None and now < failed.began_at + POLL_S:
@@ -218,25 +232,6 @@ class EditorSessions:
         """Return how long the editor of this project may still come back, or come."""
         return self._happened_at + RETURN_S if known.running else self._ready_at + UNKNOWN_RETURN_S
 
-    def _problem(self, known: "_Reading") -> Problem:
-        """Return the problem of a call whose project no editor has open."""
-        projects = sorted({session.project for session in known.sessions})
-        if self._match is not None:
-            return Problem(
-                "EDITOR_CLOSED",
-                f"the editor of the project {self.project} has begun a new session since the last call",
-                "Call again.",
-                retryable=True,
-                data={"project": self.project, "open_projects": projects},
-            )
-        others = f"open are: {', '.join(projects)}" if projects else "no project is open"
-        return Problem(
-            "EDITOR_CLOSED",
-            f"no editor that is connected to the server has the project {self.project} open; {others}",
-            f"Open the project {self.project} in Godot, then call again; no restart of this client is needed.",
-            data={"project": self.project, "open_projects": projects},
-        )
-
 
 class _Reading:
     """A reading of the list, and the handler of its exchange."""
@@ -269,11 +264,3 @@ class _Reading:
         """Report that the list was not read."""
         if not self.is_read:
             self._owner.on_failure(self, end)
-
-
-_UNREADABLE = Problem(
-    "SESSIONS_UNREADABLE",
-    "the server's list of its editors cannot be read, so it is not known which editor the call is for",
-    "See kinds.NAME.pin in config.toml.",
-    fault="server",
-)

@@ -8,12 +8,14 @@ from ..messages.arguments import given_argument, with_argument
 from ..messages.message import Message
 from ..outbox import Outbox
 from ..server_side import ServerSide
-from ..servers import Server
+from ..servers import Pin, Server
 from .editor_sessions import EditorSessions
 
 NO_GATE = "off"
 
 EDITOR_BUSY = "EDITOR_BUSY"
+
+RESOURCE_READ = "resources/read"
 
 ASK_PAUSE_S = 0.5
 """The pause before the daemon is asked again for a call that it could not judge."""
@@ -68,9 +70,16 @@ class CallPreparation:
     def prepare(self, request: ClientRequest, server: Server, now: float) -> Message | Problem | None:
         """Return the message to send, or why it cannot be sent. Returns None if something else has to happen first."""
         request.waits_for = None
+        if request.method == TOOL_CALL:
+            return self._prepare_call(request, server, now)
+        if request.method != RESOURCE_READ or server.pin is None or not self._reads_editor(request.message, server.pin):
+            return request.message
+        found = self._sessions.find_active(request, server.pin, now)
+        return found if found is None or isinstance(found, Problem) else request.message
+
+    def _prepare_call(self, request: ClientRequest, server: Server, now: float) -> Message | Problem | None:
+        """Prepare a call of a tool, as `prepare` does."""
         message = request.message
-        if request.method != TOOL_CALL:
-            return message
         if not self._needs_tool(server):
             self._begin_unasked(request, server, None)
             return message
@@ -201,6 +210,11 @@ class CallPreparation:
         schema = self._local.era_catalogue.tool(tool).get("inputSchema")
         properties = schema.get("properties") if isinstance(schema, dict) else None
         return isinstance(properties, dict) and pin.argument in properties
+
+    def _reads_editor(self, message: Message, pin: Pin) -> bool:
+        """Return whether a resource is read from an editor, which is then the active one."""
+        uri = message.params.get("uri")
+        return pin.active is not None and self._sessions.has_project and uri not in (pin.resource, *pin.exempt)
 
     def _is_read_only(self, request: ClientRequest) -> bool:
         """Return whether the called tool says that it changes nothing."""

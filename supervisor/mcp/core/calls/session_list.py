@@ -45,4 +45,6 @@ def _session_in(row: dict[str, Any], pin: Pin) -> EditorSession | None:
     pid = row.get(pin.pid) if pin.pid is not None else None
     if not isinstance(name, str) or not name or not isinstance(project, str):
         return None
-    return EditorSession(name, project, pid if isinstance(pid, int) and not isinstance(pid, bool) and pid > 0 else None)
+    is_active = pin.active is not None and row.get(pin.active) is True
+    usable = isinstance(pid, int) and not isinstance(pid, bool) and pid > 0
+    return EditorSession(name, project, pid if usable else None, is_active)
