@@ -24,6 +24,7 @@ from supervisor.mcp.core.events_and_actions import (
     Problem,
     ServerGone,
     ServerReady,
+    ServerSentMessage,
 )
 from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue
 from supervisor.mcp.core.servers import Outcome, Pin, Server
@@ -375,4 +376,18 @@ def test_a_call_ends_with_its_exchange(outcome: Outcome) -> None:
     talk.call("write")
     talk.feed(CallAdmitted(talk.begun[-1].call))
     talk.feed(ExchangeEnded(talk.last_call().exchange, outcome))
+    assert talk.running == []
+
+
+def test_a_call_runs_while_its_stream_is_resumed() -> None:
+    talk = CallTalk(gate="serialize", pin=None)
+    talk.call("write")
+    talk.feed(CallAdmitted(talk.begun[-1].call))
+    talk.feed(ExchangeEnded(talk.last_call().exchange, Outcome.COMPLETE, 200, last_event_id="7"))
+    assert talk.running == ["write"]
+    talk.wait(5)
+    resumed = talk.sent[-1]
+    assert resumed.method == "GET"
+    assert talk.running == ["write"]
+    talk.feed(ServerSentMessage(resumed.exchange, b'{"jsonrpc":"2.0","id":1,"result":{}}'))
     assert talk.running == []

@@ -36,7 +36,10 @@ def stopped_by_user(row: Json) -> Problem:
 def _pin_of(row: Json) -> Pin | None:
     """Return how calls to a server name an editor. Returns None if they do not, or if the daemon is an older one."""
     pin = row.get("pin")
-    return None if pin is None else Pin(**{name: pin[name] for name in Pin._fields} | {"exempt": tuple(pin["exempt"])})
+    if pin is None:
+        return None
+    known = {name: pin[name] for name in Pin._fields if name in pin}
+    return Pin(**known | {"exempt": tuple(pin["exempt"])})
 
 
 def server_key(row: Json) -> tuple[object, ...]:

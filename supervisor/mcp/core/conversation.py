@@ -290,7 +290,7 @@ class Conversation:
         headers = self._server_side.headers_for(message)
         exchange = self._outbox.begin_exchange(server, headers, message.text, handler)
         request.mark_sent(exchange, server.number, session.number, self._now)
-        self._calls.note_sent(request, exchange)
+        self._calls.note_sent(request)
 
     def _answer_without_server(self, request: ClientRequest, problem: Problem) -> None:
         """Answer a request whose time is over, or that no server can answer: by a fallback, or by the problem."""

@@ -35,9 +35,7 @@ class _RunningCall:
         self.number = number
         self.server = server
         self.editor_pid = editor_pid
-        self.is_admitted = False
-        self.exchange: int | None = None
-        """The exchange in which the call was sent. None if it was not sent."""
+        self.is_admitted = self.is_sent = False
 
 
 class CallPreparation:
@@ -104,10 +102,10 @@ class CallPreparation:
         self._begin_unasked(request, server, pid)
         return message
 
-    def note_sent(self, request: ClientRequest, exchange: int) -> None:
-        """Note in which exchange a request was sent, if it is a call."""
+    def note_sent(self, request: ClientRequest) -> None:
+        """Note that a request was sent, which may be a call."""
         if request in self._running:
-            self._running[request].exchange = exchange
+            self._running[request].is_sent = True
 
     def end(self, request: ClientRequest) -> None:
         """End the call of this request, if it has begun. It begins again if it is sent again."""
@@ -119,11 +117,11 @@ class CallPreparation:
         """End the calls that will not be sent, and those whose exchange was aborted. Called after each event."""
         server = self._server_side.server
         for request, call in list(self._running.items()):
-            if call.exchange is not None:
-                is_over = not self._outbox.is_open(call.exchange)
+            if not self._requests.has(request):
+                # A server may go on with a call that the client has cancelled, and tells so by the exchange.
+                is_over = request.exchange is None or not self._outbox.is_open(request.exchange)
             else:
-                waits = self._requests.has(request) and request.is_held
-                is_over = not waits or server is None or server.number != call.server
+                is_over = not call.is_sent and (server is None or server.number != call.server)
             if is_over:
                 self.end(request)
 
