@@ -152,6 +152,19 @@ def test_a_refusal_is_the_answer_unless_a_retry_helps(*, retryable: bool, asks: 
     assert (len(talk.said) == 2) is not retryable
 
 
+def test_a_lasting_failure_is_the_answer_at_once() -> None:
+    talk = Talk(known())
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    talk.feed(EnsureFailed(Problem("STATE_NOT_WRITABLE", "read-only", retryable=True), is_lasting=True))
+    assert talk.said[-1]["result"]["structuredContent"]["error"]["retryable"] is True
+    talk.wait(60)
+    assert talk.other == [EnsureServer()]
+    # The next request asks again.
+    talk.ask(2, "tools/call", name="a")
+    assert talk.other == [EnsureServer()] * 2
+
+
 def test_an_idle_bridge_releases_the_server() -> None:
     talk = Talk(known())
     talk.ask(0, "initialize", **HELLO)

@@ -19,7 +19,7 @@ from ..core.events_and_actions import (
     ServerReady,
 )
 from .address import Address, address_of
-from .daemon_rows import pids_of, problem_from, server_key, server_of, stopped_by_user
+from .daemon_rows import failure_from, pids_of, server_key, server_of, stopped_by_user
 from .project import DEFAULT_KIND
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class DaemonLink:
             if self._report(row):
                 self._post(EnsureSucceeded())
         except SupervisorError as problem:
-            self._post(EnsureFailed(problem_from(problem)))
+            self._post(failure_from(problem))
             return
         except _MustNotStartError as refusal:
             self._post(EnsureFailed(refusal.problem))

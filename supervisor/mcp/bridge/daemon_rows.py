@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..core.events_and_actions import Problem
+from ..core.events_and_actions import EnsureFailed, Problem
 from ..core.servers import Pin, Server
 
 Json = Mapping[str, Any]
+
+LASTING_CODES = frozenset({"STATE_NOT_WRITABLE"})
+"""Errors whose cause the user has to remove: a home that cannot be written stays so while a request waits."""
 
 
 def server_of(row: Json, number: int) -> Server:
@@ -46,6 +49,11 @@ def server_key(row: Json) -> tuple[object, ...]:
     """Return what tells one process and address of a server from another: id, pid, start time and URL."""
     process = row["process"] or {}
     return (row["id"], process.get("pid"), process.get("started_at"), row["url"])
+
+
+def failure_from(error: Any) -> EnsureFailed:
+    """Return an error of the daemon, or of its client, as the failure to get a server."""
+    return EnsureFailed(problem_from(error), is_lasting=error.code in LASTING_CODES)
 
 
 def problem_from(error: Any) -> Problem:

@@ -182,8 +182,7 @@ class Conversation:
             case EditorsChanged() | EditorsExamined() | CallAdmitted() | CallRefused():
                 self._calls.handle(event, self._now)
             case EnsureFailed(problem):
-                self._need.note_ensure_failed(problem, self._now)
-                if not problem.retryable:
+                if self._need.note_ensure_failed(event, self._now):
                     for request in self._requests.waiting_for_server():
                         self._answer_without_server(request, problem)
             case ProjectDecided(has_changed, content, project):

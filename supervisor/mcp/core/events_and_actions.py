@@ -71,9 +71,13 @@ class EnsureSucceeded(NamedTuple):
 
 
 class EnsureFailed(NamedTuple):
-    """`server.ensure` has failed, or was not called, for the reason in `problem`."""
+    """`server.ensure` has failed, or was not called, for the reason in `problem`.
+
+    `is_lasting`: the reason will hold for longer than a request waits, although asking again later may succeed.
+    """
 
     problem: Problem
+    is_lasting: bool = False
 
 
 class EnsureProgress(NamedTuple):

@@ -1,6 +1,7 @@
 """Decides when the daemon is asked for a server, when a server is used, and when it is released."""
 
 from .events_and_actions import (
+    EnsureFailed,
     EnsureProgress,
     EnsureServer,
     EnsureSucceeded,
@@ -83,13 +84,18 @@ class ServerNeed:
         self._failures += 1
         self.problem = problem or self.problem
 
-    def note_ensure_failed(self, problem: Problem, now: float) -> None:
-        """Note that the daemon could not provide a server. It is not asked again unless the problem is retryable."""
+    def note_ensure_failed(self, failure: EnsureFailed, now: float) -> bool:
+        """Note that the daemon could not provide a server. Returns whether to wait for one no longer.
+
+        The daemon is then asked again when the client makes another request.
+        """
+        problem = failure.problem
         self._is_asked = self._is_kept = False
         self.ask_again_later(now, problem)
-        self._is_blocked = not problem.retryable
+        self._is_blocked = failure.is_lasting or not problem.retryable
         if problem.retry_after_ms is not None:
             self._retry_at = max(self._retry_at, now + min(problem.retry_after_ms / 1000, ASK_PAUSES_S[-1]))
+        return self._is_blocked
 
     def ask_or_release(self, *, wanted: bool, idle: bool, has_server: bool, now: float) -> None:
         """Emit `EnsureServer` or `ReleaseServer` if one of them is due. Called after each event.
