@@ -1,4 +1,4 @@
-"""What the bridge refuses, and what it believes, of a modern client and its server: found by the conformance suite."""
+"""Faulty requests and answers of the modern era, which the conformance suite has found."""
 
 from typing import Any
 

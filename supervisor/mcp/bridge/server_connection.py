@@ -10,9 +10,10 @@ from typing import NamedTuple
 import h11
 
 from ..core.events_and_actions import Event, ExchangeEnded, Headers, ServerSentMessage, Text
-from ..core.messages.event_stream import EventStream, TooLongError
+from ..core.messages.event_stream import TooLongError
 from ..core.servers import Outcome
 from .address import Address
+from .http_body import HttpBody
 from .loop import READ, WRITE, Loop
 
 READ_SIZE = 64 * 1024
@@ -21,8 +22,7 @@ LARGE_READ_SIZE = 512 * 1024
 JOINED_MAX = 64 * 1024
 """Bytes of a body that is sent together with the head, so that a server is woken once for both."""
 HEADERS_MAX = 64 * 1024
-MESSAGE_MAX = 64 * 1024 * 1024
-REFUSAL_MAX = 64 * 1024
+HTTP = b"HTTP/1."
 
 _CONNECTING = frozenset({0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EALREADY, getattr(errno, "WSAEWOULDBLOCK", 0)})
 
@@ -54,7 +54,9 @@ class ServerConnection:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS_MAX)
         self._unsent: deque[memoryview] = deque()
         self._exchange: int | None = None
-        self._response: _Response | None = None
+        self._response: HttpBody | None = None
+        self._beginning = b""
+        """The first bytes of the answer."""
         self._read_at_once = READ_SIZE
         self._watched = 0
         self.is_open = True
@@ -82,6 +84,7 @@ class ServerConnection:
         """Send a request. Nothing is emitted before this returns. Nothing is sent if one of `UNSENDABLE` is raised."""
         self._exchange = request.exchange
         self._response = None
+        self._beginning = b""
         length = len(request.text) if request.method == "POST" else None
         head = self._http.send(_head(address, request.method, request.headers, length))
         parts: list[bytes | bytearray] = [] if head is None else [head]
@@ -175,11 +178,23 @@ class ServerConnection:
             self.close()
             return
         try:
+            if self._response is None:
+                self._check_beginning(data)
             self._http.receive_data(data)
             self._process_events(self._exchange)
         except (h11.RemoteProtocolError, TooLongError):
             # h11 reports the end of the connection inside an answer as a violation too.
             self._end_with(Outcome.INVALID if data else Outcome.LOST)
+
+    def _check_beginning(self, data: bytes) -> None:
+        """Check that an answer begins as HTTP does. h11 looks at a head only when it is complete, which may be never.
+
+        Raises:
+            h11.RemoteProtocolError: the answer is no HTTP.
+        """
+        self._beginning += data[: len(HTTP) - len(self._beginning)]
+        if not HTTP.startswith(self._beginning):
+            raise h11.RemoteProtocolError("no HTTP")
 
     def _process_events(self, exchange: int) -> None:
         """Handle the events of h11 that the data has completed, up to the end of the answer."""
@@ -190,7 +205,7 @@ class ServerConnection:
             if isinstance(event, h11.InformationalResponse):
                 continue
             if isinstance(event, h11.Response):
-                self._response = _Response(event)
+                self._response = HttpBody(event)
             elif isinstance(event, h11.Data) and self._response is not None:
                 for text in self._response.feed(event.data):
                     self._emit(ServerSentMessage(exchange, text, self._response.session_id))
@@ -201,7 +216,7 @@ class ServerConnection:
             elif isinstance(event, h11.ConnectionClosed):
                 self._end_with(Outcome.LOST)
 
-    def _end(self, exchange: int, response: "_Response") -> None:
+    def _end(self, exchange: int, response: "HttpBody") -> None:
         """Emit the body and the end of a complete answer, and release the connection or close it."""
         text = response.take_body()
         if text is not None:
@@ -209,8 +224,10 @@ class ServerConnection:
             if self._exchange != exchange:
                 return
         self._exchange = None
-        # A connection on which the request was not sent completely cannot be used again.
-        if not self._unsent and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+        # A connection on which the request was not sent completely cannot be used again. Neither can one on which more
+        # than the answer was received, because the next request would take that for its own answer.
+        is_clean = not self._unsent and not self._http.trailing_data[0]
+        if is_clean and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             self._on_released(self)
         else:
@@ -235,59 +252,3 @@ def _head(address: Address, method: str, headers: Headers, length: int | None) -
     if length is not None:
         found.append(("Content-Length", str(length)))
     return h11.Request(method=method, target=address.path, headers=found)
-
-
-class _Response:
-    """An answer: JSON, a stream of events, nothing, or a refusal."""
-
-    def __init__(self, head: h11.Response) -> None:
-        # h11 has names in lower case.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        self._status = head.status_code
-        self._is_success = 200 <= head.status_code < 300  # noqa: PLR2004 (RFC 9110)
-        self._is_json = kind == "application/json"
-        self._events = EventStream(MESSAGE_MAX) if kind == "text/event-stream" and self._is_success else None
-        self._body = bytearray()
-        self._retry_after_s = _seconds(headers.get("retry-after"))
-        self.session_id = headers.get("mcp-session-id")
-
-    def feed(self, data: bytes | bytearray) -> list[bytearray]:
-        """Return the messages that these bytes complete. Only a stream of events has messages before its end."""
-        if self._events is not None:
-            return self._events.feed(data)
-        if len(self._body) + len(data) <= (MESSAGE_MAX if self._is_success else REFUSAL_MAX):
-            self._body += data
-        elif self._is_success:
-            raise TooLongError
-        return []
-
-    def take_body(self) -> bytearray | None:
-        """Remove the JSON body of a success, and return it. Returns None if there is none."""
-        if not (self._is_success and self._is_json and self._body):
-            return None
-        body, self._body = self._body, bytearray()
-        return body
-
-    def end(self, exchange: int) -> ExchangeEnded:
-        """Return the end of the exchange. Called after `take_body`."""
-        if not self._is_success:
-            return ExchangeEnded(exchange, Outcome.REFUSED, self._status, bytes(self._body), self._retry_after_s)
-        # A body that is left is neither JSON nor an event stream.
-        return self.cut_off(exchange, Outcome.INVALID if self._body else Outcome.COMPLETE)
-
-    def cut_off(self, exchange: int, outcome: Outcome) -> ExchangeEnded:
-        """Return the end of an exchange whose answer is a stream, or is not complete."""
-        if self._events is None:
-            return ExchangeEnded(exchange, outcome, self._status)
-        pause_s, last_id = self._events.retry_s, self._events.last_id
-        return ExchangeEnded(exchange, outcome, self._status, retry_after_s=pause_s, last_event_id=last_id)
-
-
-def _seconds(value: str | None) -> float | None:
-    """Return the seconds of a `Retry-After` header. Returns None without one."""
-    try:
-        return None if value is None else max(0.0, float(value))
-    except ValueError:
-        # A date. Servers on this machine say seconds.
-        return 1.0

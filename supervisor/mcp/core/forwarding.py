@@ -15,7 +15,9 @@ from .streams.response_streams import ClosedStream
 SENDS_MAX = 8
 """How often a request is sent at most, while servers provably do not receive or accept it."""
 
-UNKNOWN_SESSION, UNAUTHORIZED, UNAVAILABLE = 404, 401, 503
+UNKNOWN_SESSION, UNAUTHORIZED = 404, 401
+TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
+"""These statuses ask for another try if they come with `Retry-After`."""
 SERVER_FAILED = 500
 """This status and those above it say that the server has failed."""
 
@@ -116,7 +118,7 @@ class Forwarding:
             return self._send_again(Verdict(drop_session=True))
         if end.status == UNAUTHORIZED:
             return self._send_again(Verdict(leave_server=True))
-        if end.status == UNAVAILABLE and end.retry_after_s is not None:
+        if end.status in {TOO_MANY_REQUESTS, UNAVAILABLE} and end.retry_after_s is not None:
             return self._send_again(Verdict(pause_s=min(max(end.retry_after_s, 0.05), PAUSE_MAX_S)))
         return self._judge_body(end, self._error_answer_in(end))
 

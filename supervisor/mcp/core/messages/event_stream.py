@@ -4,6 +4,8 @@ RETRY_MAX_S = 30.0
 """The longest pause that a server can ask for. A call of a tool waits for it."""
 DIGITS_MAX = 9
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 class TooLongError(Exception):
     """An event, or a body, is longer than allowed."""
@@ -21,6 +23,7 @@ class EventStream:
         self._line = bytearray()
         self._data: bytearray | None = None
         self._after_cr = False
+        self._is_first_line = True
         self._id: str | None = None
         """The id of the event that is not complete yet."""
         self.last_id: str | None = None
@@ -59,6 +62,10 @@ class EventStream:
     def _end_line(self) -> list[bytearray]:
         """Take the end of a line. Returns the data of the event that an empty line completes, else an empty list."""
         line, self._line = self._line, bytearray()
+        if self._is_first_line:
+            self._is_first_line = False
+            if line.startswith(BYTE_ORDER_MARK):
+                del line[: len(BYTE_ORDER_MARK)]
         if not line:
             data, self._data = self._data, None
             self.last_id, self._id = self._id or self.last_id, None
