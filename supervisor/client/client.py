@@ -179,6 +179,10 @@ class Client:
         """Return whether the daemon has closed the connection. Messages that are still unread are discarded."""
         return self._connection.has_ended()
 
+    def detach(self) -> socket.socket:
+        """Return the socket, on which the daemon was greeted. The client is not used any more."""
+        return self._connection.detach()
+
     def close(self) -> None:
         """Close the connection. Harmless when repeated."""
         self._connection.close()

@@ -78,6 +78,10 @@ class DaemonConnection:
         except OSError:
             return True
 
+    def detach(self) -> socket.socket:
+        """Return the socket, which no longer belongs to this object. Messages that were received are dropped."""
+        return self._socket
+
     def close(self) -> None:
         """Close the socket. Harmless when repeated."""
         self._socket.close()

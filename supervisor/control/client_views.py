@@ -40,8 +40,8 @@ def call_info(call: TrackedCall) -> ToolCallInfo:
         state="waiting" if call.waits else "running",
         since=call.since,
         gated=call.gated,
-        editor_pid=call.target.editor_pid,
-        project=call.target.project or maker.project,
+        editor_pid=call.reached.editor_pid,
+        project=call.reached.project or maker.project,
     )
 
 

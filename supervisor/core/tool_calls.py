@@ -43,7 +43,7 @@ class ToolCall:
     """A call of a tool by an AI client. `number` tells it from all other calls."""
 
     number: int
-    target: ReachedEditor
+    reached: ReachedEditor
 
 
 @frozen
@@ -146,8 +146,8 @@ class CallQueue:
 
     def _blocker(self, call: ToolCall, earlier: Iterable[WaitingCall]) -> ToolCall | None:
         """Return the call for which another one has to wait: one that runs, else an earlier one that waits."""
-        running = (each for each in self.running.values() if call.target.may_be(each.target))
-        waiting = (each.call for each in earlier if call.target.may_be(each.call.target))
+        running = (each for each in self.running.values() if call.reached.may_be(each.reached))
+        waiting = (each.call for each in earlier if call.reached.may_be(each.call.reached))
         return next(running, None) or next(waiting, None)
 
 
@@ -160,7 +160,7 @@ class BusyEditor:
 
 
 def busy_editor(
-    target: ReachedEditor, editors: Iterable[Editor], owners: Iterable[str], now: float
+    reached: ReachedEditor, editors: Iterable[Editor], owners: Iterable[str], now: float
 ) -> BusyEditor | None:
     """Return the busy editor that a call would meet. Returns None if the call may reach an editor that is not busy.
 
@@ -168,10 +168,10 @@ def busy_editor(
     free first.
     """
     real = [editor for editor in editors if editor.client is None]
-    if target.editor_pid is not None:
-        possible = [editor for editor in real if editor.process.pid == target.editor_pid]
-    elif target.project is not None:
-        possible = [editor for editor in real if editor.project == target.project]
+    if reached.editor_pid is not None:
+        possible = [editor for editor in real if editor.process.pid == reached.editor_pid]
+    elif reached.project is not None:
+        possible = [editor for editor in real if editor.project == reached.project]
     else:
         known = frozenset(owners)
         possible = [editor for editor in real if editor.id in known]

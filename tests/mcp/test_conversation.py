@@ -18,6 +18,7 @@ from supervisor.mcp.core.events_and_actions import (
     EnsureSucceeded,
     Event,
     ExchangeEnded,
+    IntroduceClient,
     Problem,
     ReleaseServer,
     SendToClient,
@@ -43,6 +44,7 @@ class Talk:
         self.core = Conversation("small", "ours", catalogue, 0.0)
         self.said: list[dict[str, Any]] = []
         self.sent: list[BeginExchange] = []
+        self.introduced: list[IntroduceClient] = []
         self.other: list[object] = []
 
     def feed(self, *events: Event) -> None:
@@ -52,6 +54,8 @@ class Talk:
                     self.said.append(json.loads(action.text))
                 elif isinstance(action, BeginExchange):
                     self.sent.append(action)
+                elif isinstance(action, IntroduceClient):
+                    self.introduced.append(action)
                 else:
                     self.other.append(action)
 
@@ -374,3 +378,20 @@ def test_a_server_that_failed_may_have_executed_the_call(status: int, code: str)
     error = talk.said[-1]["result"]["structuredContent"]["error"]
     assert error["code"] == code
     assert str(status) in error["message"]
+
+
+def test_the_daemon_is_told_who_the_client_is() -> None:
+    talk = Talk(known(tools=[]))
+    talk.ask(0, "initialize", **{**HELLO, "clientInfo": {"name": " Claude\nCode ", "version": 2, "title": "x" * 500}})
+    talk.ask(1, "tools/list")
+    assert talk.introduced == [IntroduceClient("Claude?Code", "", "x" * 100)]
+    meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
+    talk.ask(2, "server/discover", _meta={**meta, "io.modelcontextprotocol/clientInfo": {"name": "c", "version": "1"}})
+    talk.ask(3, "server/discover", _meta={**meta, "io.modelcontextprotocol/clientInfo": {"name": "c", "version": "1"}})
+    assert talk.introduced[1:] == [IntroduceClient("c", "1")]
+
+
+def test_a_client_without_a_name_is_introduced_too() -> None:
+    talk = Talk(known(tools=[]))
+    talk.ask(0, "initialize", **{**HELLO, "clientInfo": ["no", "object"]})
+    assert talk.introduced == [IntroduceClient("an AI client", "")]

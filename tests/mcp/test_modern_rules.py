@@ -9,6 +9,7 @@ from supervisor.mcp.core.events_and_actions import Problem
 from supervisor.mcp.core.local_answers import LocalAnswers
 from supervisor.mcp.core.messages.catalogue import MODERN, Catalogue
 from supervisor.mcp.core.messages.message import Message, encode, parse
+from supervisor.mcp.core.outbox import Outbox
 
 VERSION = "2026-07-28"
 META = {
@@ -30,7 +31,7 @@ def local(*, knows_server: bool = True) -> LocalAnswers:
     catalogue = Catalogue()
     if knows_server:
         catalogue.eras[MODERN].hello = dict(HELLO)
-    return LocalAnswers("small", catalogue)
+    return LocalAnswers("small", catalogue, Outbox())
 
 
 def code_of(answer: bytes | bytearray | None) -> int | None:

@@ -13,13 +13,24 @@ from ..core.events_and_actions import (
     EnsureProgress,
     EnsureSucceeded,
     Event,
+    IntroduceClient,
     Problem,
     ServerGone,
     ServerLeaving,
     ServerReady,
 )
 from .address import Address, address_of
-from .daemon_rows import failure_from, pids_of, server_key, server_of, stopped_by_user
+from .daemon_rows import (
+    NotNowError,
+    failure_from,
+    is_end_of,
+    kind_of_editor,
+    owner_claim,
+    pids_of,
+    reason_not_to_start,
+    server_key,
+    server_of,
+)
 from .project import DEFAULT_KIND
 
 if TYPE_CHECKING:
@@ -34,10 +45,6 @@ is tried until the next request asks for a server."""
 DAEMON_START_S = 30.0
 """How long a daemon may take to start."""
 
-SHUTDOWN_REQUESTER = "the daemon's shutdown"
-"""The requester that the history names for servers that ended with their daemon. No user has stopped these."""
-
-END_EVENTS = frozenset({"server.exited", "server.stopped", "server.gone"})
 
 Json = Mapping[str, Any]
 
@@ -46,7 +53,8 @@ class DaemonLink:
     """The daemon, as the bridge needs it.
 
     `post` takes events for the conversation, and `on_address` takes the address of each server before `ServerReady`.
-    Threads of this class call both. `start_service` starts the daemon's service, and returns whether it did.
+    `on_daemon` is called whenever a daemon is followed. Threads of this class call all three. `start_service` starts
+    the daemon's service, and returns whether it did. `client` returns what the client says of itself.
     """
 
     def __init__(
@@ -58,6 +66,8 @@ class DaemonLink:
         post: Callable[[Event], None],
         on_address: Callable[[int, Address], None],
         start_service: Callable[["Folders"], bool],
+        client: Callable[[], IntroduceClient | None] = lambda: None,
+        on_daemon: Callable[[], None] = lambda: None,
     ) -> None:
         self._folders = folders
         self.kind = kind
@@ -68,6 +78,8 @@ class DaemonLink:
         self._post = post
         self._on_address = on_address
         self._start_service = start_service
+        self._on_daemon = on_daemon
+        self._client = client
         self._lock = threading.Lock()
         self._is_following = False
         self._server_id: str | None = None
@@ -108,20 +120,10 @@ class DaemonLink:
         from ...errors import SupervisorError
 
         try:
-            from ...client.autostart import ensure_daemon
-            from .daemon_variables import completed_variables, folders_of_login
-
-            self._folders = folders_of_login(self._folders)
-            client = ensure_daemon(
-                self._folders,
-                timeout_s=DAEMON_START_S,
-                start_service=lambda: self._start_service(self._folders),
-                environment=completed_variables,
-            )
-            with client:
+            with self.connect(starting=True) as client:
                 self._choose_kind(client)
                 self._check_not_stopped(client)
-                owner = {"pid": os.getpid()} | ({} if self.project is None else {"project": self.project})
+                owner = owner_claim(self.project, self._client())
                 row = client.call("server.ensure", {"kind": self.kind, "owner": owner}, on_progress=self._on_progress)
             before = self._server_id, self._editor_id
             self._server_id = row["id"]
@@ -133,13 +135,34 @@ class DaemonLink:
         except SupervisorError as problem:
             self._post(failure_from(problem))
             return
-        except _MustNotStartError as refusal:
+        except NotNowError as refusal:
             self._post(EnsureFailed(refusal.problem))
             return
         except Exception as defect:  # noqa: BLE001 (the requests that wait must be answered)
             self._post(EnsureFailed(Problem("INTERNAL", f"{type(defect).__name__}: {defect}", fault="daemon")))
             return
         self.follow()
+
+    def connect(self, *, starting: bool) -> "Client":
+        """Return a client of the daemon. `starting`: start the daemon if none runs.
+
+        Raises:
+            SupervisorError: no daemon can be reached.
+        """
+        if not starting:
+            from ...client import discovery
+
+            return discovery.connect(self._folders)
+        from ...client.autostart import ensure_daemon
+        from .daemon_variables import completed_variables, folders_of_login
+
+        self._folders = folders_of_login(self._folders)
+        return ensure_daemon(
+            self._folders,
+            timeout_s=DAEMON_START_S,
+            start_service=lambda: self._start_service(self._folders),
+            environment=completed_variables,
+        )
 
     def _on_progress(self, said: Json) -> None:
         self._post(EnsureProgress(f"{said.get('stage', '')}: {said.get('message', '')}"))
@@ -151,28 +174,19 @@ class DaemonLink:
         """
         if self._is_kind_given:
             return
-        status = client.call("status")
-        editors = [row for row in status["editors"] if row["project"] == self.project and row["id"] != self._editor_id]
-        ids = [name for editor in editors for name in editor["servers"]]
-        kinds = [row["kind"] for row in status["servers"] if self.project is not None and row["id"] in ids]
-        self.kind = kinds[0] if kinds else self.kind or DEFAULT_KIND
+        self.kind = kind_of_editor(client.call("status"), self.project, self._editor_id) or self.kind or DEFAULT_KIND
 
     def _check_not_stopped(self, client: "Client") -> None:
         """Check that asking for a server would not undo a stop.
 
         Raises:
-            _MustNotStartError: the server is being stopped, or was stopped by the user and not started since.
+            NotNowError: the server is being stopped, or was stopped by the user and not started since.
         """
         rows = [row for row in client.call("server.list")["servers"] if self._fits(row)]
-        if rows and all(row["state"] == "stopping" for row in rows):
-            # A request that waits for the end of a stop would undo the stop.
-            raise _MustNotStartError(Problem("SERVER_NOT_READY", f"{rows[0]['id']} is being stopped", retryable=True))
-        if rows:
-            return
-        ended = client.call("server.history")["servers"]
-        last = next((row for row in ended if self._fits(row)), None)
-        if last is not None and last["how"] == "stopped" and last["by"] != SHUTDOWN_REQUESTER:
-            raise _MustNotStartError(stopped_by_user(last))
+        ended = [] if rows else [row for row in client.call("server.history")["servers"] if self._fits(row)]
+        problem = reason_not_to_start(rows, ended)
+        if problem is not None:
+            raise NotNowError(problem)
 
     def _release(self, server: str | None, editor: str | None) -> None:
         """Give up the ownership of a server. Does nothing if there is none."""
@@ -198,25 +212,24 @@ class DaemonLink:
         from ...client import discovery
         from ...errors import SupervisorError
 
-        attempts = 0
+        attempts, was_followed = 0, False
         while attempts < len(RECONNECT_PAUSES_S):
             try:
                 with discovery.connect(self._folders) as client:
                     self._choose_kind(client)
                     stream = client.stream("events.subscribe")
-                    attempts = 0
+                    attempts, was_followed = 0, True
+                    self._on_daemon()
                     self._listen(client, stream)
             except (SupervisorError, OSError, KeyError):
                 # The next round connects again, or gives up.
                 pass
             time.sleep(RECONNECT_PAUSES_S[attempts])
             attempts += 1
-            if not self._has_reported_server():
+            # The end of a server that was reported, and its successor, have to be reported too. And a daemon that comes
+            # after the one that was followed has to learn of this process.
+            if self._reported is None and not was_followed:
                 break
-
-    def _has_reported_server(self) -> bool:
-        """Return whether a server was reported, and not its end. Its end and its successor have to be reported too."""
-        return self._reported is not None
 
     def _listen(self, client: "Client", stream: "Stream") -> None:
         """Report servers for as long as the subscription lasts."""
@@ -248,7 +261,7 @@ class DaemonLink:
         seen = None if row is None else server_key(row)
         followed, self._seen_in_events = self._seen_in_events, seen or self._seen_in_events
         if followed is not None and seen != followed:
-            ended = notice is not None and notice["event"] in END_EVENTS and notice["server"] == followed[0]
+            ended = notice is not None and is_end_of(notice, followed[0])
             number = self._numbers.get(followed, 0)
             if ended:
                 self._post(ServerGone(number))
@@ -280,11 +293,3 @@ class DaemonLink:
         self._on_address(number, address)
         self._post(ServerReady(server_of(row, number)))
         return True
-
-
-class _MustNotStartError(Exception):
-    """A server must not be asked for at present."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.message)
-        self.problem = problem

@@ -1,10 +1,16 @@
 """What the daemon's answers say, as the conversation knows it."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..core.events_and_actions import EnsureFailed, Problem
+from ..core.events_and_actions import EnsureFailed, IntroduceClient, Problem
 from ..core.servers import Pin, Server
+
+SHUTDOWN_REQUESTER = "the daemon's shutdown"
+"""The requester that the history names for servers that ended with their daemon. No user has stopped these."""
+
+END_EVENTS = frozenset({"server.exited", "server.stopped", "server.gone"})
 
 Json = Mapping[str, Any]
 
@@ -12,9 +18,24 @@ LASTING_CODES = frozenset({"STATE_NOT_WRITABLE"})
 """Errors whose cause the user has to remove: a home that cannot be written stays so while a request waits."""
 
 
+class NotNowError(Exception):
+    """A server must not be asked for at present."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 def server_of(row: Json, number: int) -> Server:
     """Return a server as the conversation knows it."""
     return Server(number, row["version"], row["id"], row.get("gate", "off"), _pin_of(row))
+
+
+def owner_claim(project: str | None, client: IntroduceClient | None) -> dict[str, Any]:
+    """Return this process as the owner of a server, and the AI client that it works for."""
+    said = None if client is None else {name: value for name, value in client._asdict().items() if value is not None}
+    known = {"project": project, "client": said}
+    return {"pid": os.getpid()} | {name: value for name, value in known.items() if value is not None}
 
 
 def pids_of(editors: Iterable[Json], project: str | None) -> frozenset[int]:
@@ -26,8 +47,37 @@ def pids_of(editors: Iterable[Json], project: str | None) -> frozenset[int]:
     return frozenset(row["pid"] for row in found)
 
 
-def stopped_by_user(row: Json) -> Problem:
-    """Return the problem of a server that the user has stopped. `row` is from the history."""
+def is_end_of(notice: Json, server: object) -> bool:
+    """Return whether an event is the end of the server with this id."""
+    return notice["event"] in END_EVENTS and notice["server"] == server
+
+
+def kind_of_editor(status: Json, project: str | None, own_id: str | None) -> str | None:
+    """Return the kind of a server that an editor of the project has. Returns None if there is none.
+
+    `own_id` is the record of this process, which an earlier daemon lists as an editor.
+    """
+    if project is None:
+        return None
+    editors = [row for row in status["editors"] if row["project"] == project and row["id"] != own_id]
+    ids = {name for editor in editors for name in editor["servers"]}
+    return next((row["kind"] for row in status["servers"] if row["id"] in ids), None)
+
+
+def reason_not_to_start(rows: Sequence[Json], ended: Sequence[Json]) -> Problem | None:
+    """Return why asking for a server would undo a stop. Returns None if it would not.
+
+    `rows` are the servers that could be used. `ended` are those of the history, the latest first.
+    """
+    if rows and all(row["state"] == "stopping" for row in rows):
+        # A request that waits for the end of a stop would undo the stop.
+        return Problem("SERVER_NOT_READY", f"{rows[0]['id']} is being stopped", retryable=True)
+    if rows or not ended or ended[0]["how"] != "stopped" or ended[0]["by"] == SHUTDOWN_REQUESTER:
+        return None
+    return _stopped_by_user(ended[0])
+
+
+def _stopped_by_user(row: Json) -> Problem:
     return Problem(
         "STOPPED_BY_USER",
         f"the user has stopped the server {row['id']}",

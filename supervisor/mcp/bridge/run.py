@@ -28,6 +28,7 @@ from ..core.events_and_actions import (
     ProjectDecided,
     ReleaseServer,
     SendToClient,
+    ServerReady,
     WriteCatalogue,
 )
 from .catalogue_files import CatalogueFiles
@@ -39,6 +40,7 @@ from .streams import Input, Output, redirect_stdout
 if TYPE_CHECKING:
     from ...native.facts import Folders
     from .address import Address
+    from .call_link import CallLink
     from .daemon_link import DaemonLink
 
 DEFECT_PAUSE_S = 1.0
@@ -77,6 +79,8 @@ class McpBridge:
         self._output = Output(redirect_stdout(), self.exit_process)
         self._connections = ConnectionPool(self._loop, self._handle)
         self._make_daemon_link: Callable[[], DaemonLink] = lambda: self._daemon_link(folders, kind, start_service)
+        self._calls: CallLink | None = None
+        self._client: IntroduceClient | None = None
         prefix = f"godot-supervisor-{os.urandom(6).hex()}"
         self._conversation = Conversation(
             kind or DEFAULT_KIND,
@@ -106,15 +110,29 @@ class McpBridge:
             post=lambda event: self._loop.post(lambda: self._handle(event)),
             on_address=self._on_address,
             start_service=start_service,
+            client=lambda: self._client,
+            on_daemon=lambda: self._loop.post(lambda: self._call_link().open()),
         )
 
     def run(self) -> None:
         """Read the input and run the loop. Does not return: the end of the input ends the process."""
         Input(self._loop, sys.stdin.fileno(), self._on_client_event, self.exit_process)
         self._loop.run(
-            lambda: max(self._conversation.deadline, self._no_deadline_before),
-            lambda: self._handle(DeadlineReached()),
+            lambda: min(max(self._conversation.deadline, self._no_deadline_before), self._report_deadline()),
+            self._on_deadline,
         )
+
+    def _on_deadline(self) -> None:
+        if self._calls is not None and time.monotonic() >= self._report_deadline():
+            try:
+                self._calls.report_if_due()
+            except Exception:  # noqa: BLE001 (as in `_handle`)
+                self._survive_defect()
+        if time.monotonic() >= max(self._conversation.deadline, self._no_deadline_before):
+            self._handle(DeadlineReached())
+
+    def _report_deadline(self) -> float:
+        return float("inf") if self._calls is None else self._calls.deadline
 
     def exit_process(self) -> None:
         """End this process at once, with exit code 0. There is nothing to undo: the daemon notices the end.
@@ -142,6 +160,21 @@ class McpBridge:
             gc.freeze()
             gc.enable()
 
+    def _call_link(self) -> "CallLink":
+        """Return what tells the daemon of calls. Made when it is first needed, after the first answer."""
+        if self._calls is None:
+            from .call_link import CallLink
+
+            self._calls = CallLink(
+                self._loop,
+                lambda starting: self._daemon.connect(starting=starting),
+                lambda event: self._loop.post(lambda: self._handle(event)),
+                lambda: self._daemon.project,
+            )
+            if self._client is not None:
+                self._calls.perform(self._client)
+        return self._calls
+
     def _on_address(self, number: int, address: "Address") -> None:
         self._loop.post(lambda: self._connections.set_address(number, address))
 
@@ -153,11 +186,15 @@ class McpBridge:
         has_changed = found != self._project
         self._project = found
         self._daemon.project = found
+        if self._calls is not None:
+            self._calls.introduce()
         catalogue = self._catalogues.newest(self._daemon.kind, found) if has_changed else None
         content = None if catalogue is None else catalogue.to_json()
         self._loop.post(lambda: self._handle(ProjectDecided(has_changed, content, found)))
 
     def _handle(self, event: Event) -> None:
+        if isinstance(event, ServerReady):
+            self._call_link().set_server(event.server.number, event.server.name)
         # Most clients never start a bridge again, so a defect must not end it.
         try:
             actions = self._conversation.receive(event, time.monotonic())
@@ -207,6 +244,9 @@ class McpBridge:
                 self._daemon.ensure_server()
             case ReleaseServer():
                 self._daemon.release_server()
-            case IntroduceClient() | BeginCall() | EndCall():
-                # The daemon is not told yet.
-                pass
+            case IntroduceClient():
+                self._client = action
+                if self._calls is not None:
+                    self._calls.perform(action)
+            case BeginCall() | EndCall():
+                self._call_link().perform(action)

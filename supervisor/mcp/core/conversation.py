@@ -62,7 +62,7 @@ class Conversation:
         """`prefix` begins all our own ids: no client uses it. `asks_project`: only the client knows the project."""
         self._began = self._now = now
         self._outbox = Outbox()
-        self._local = LocalAnswers(kind, catalogue or Catalogue())
+        self._local = LocalAnswers(kind, catalogue or Catalogue(), self._outbox)
         self._requests = RequestTable(self._outbox)
         self._server_side = ServerSide(self._outbox, self._local, prefix)
         self._need = ServerNeed(self._outbox, now)

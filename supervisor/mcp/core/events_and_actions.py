@@ -249,6 +249,7 @@ class IntroduceClient(NamedTuple):
 
     name: str
     version: str
+    title: str | None = None
 
 
 class BeginCall(NamedTuple):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .client_request import TOOL_CALL, ClientRequest
-from .events_and_actions import Problem, Text
+from .events_and_actions import IntroduceClient, Problem, Text
 from .list_reading import changed_lists
 from .messages import replies
 from .messages.catalogue import (
@@ -17,24 +17,34 @@ from .messages.catalogue import (
     negotiate_version,
     with_list_changed,
 )
-from .messages.headers import META_VERSION
+from .messages.headers import META_CLIENT, META_VERSION
 from .messages.message import METHOD_NOT_FOUND, Message, whole_body
 from .messages.modern_rules import modern_refusal, says_modern
+from .outbox import Outbox
 
 DISCOVER = "server/discover"
+
+UNNAMED = "an AI client"
+"""The name of a client that does not give one."""
+
+NAME_LENGTH = 100
+"""How much is shown of what a client says of itself."""
 
 
 class LocalAnswers:
     """The catalogue, the era of the client, and what the client says of itself."""
 
-    def __init__(self, kind: str, catalogue: Catalogue) -> None:
+    def __init__(self, kind: str, catalogue: Catalogue, outbox: Outbox) -> None:
         self._kind = kind
+        self._outbox = outbox
         self._catalogue = catalogue
         self.era = LEGACY
         self.initialize_params: Mapping[str, Any] = {}
         """The params of the client's `initialize`."""
         self.client_meta: Mapping[str, Any] = {}
         """The `_meta` of the client's last request in the modern era, without what belongs to that request."""
+        self._introduced: IntroduceClient | None = None
+        """What the daemon was told last of the client."""
         self.lists_answered_empty: set[str] = set()
         """The lists that were answered as empty, because no server was there in time."""
 
@@ -61,8 +71,19 @@ class LocalAnswers:
             self.client_meta = {
                 name: value for name, value in message.meta.items() if name.startswith("io.modelcontext")
             }
+            self._introduce(message.meta.get(META_CLIENT))
         elif message.method == "initialize":
             self.era, self.initialize_params = LEGACY, message.params
+            self._introduce(message.params.get("clientInfo"))
+
+    def _introduce(self, info: object) -> None:
+        """Let the daemon be told who the client is, unless it was told the same."""
+        said: Mapping[str, Any] = info if isinstance(info, dict) else {}
+        title = _shown(said.get("title")) or None
+        found = IntroduceClient(_shown(said.get("name")) or UNNAMED, _shown(said.get("version")), title)
+        if found != self._introduced:
+            self._introduced = found
+            self._outbox.add(found)
 
     def answer_at_once(self, message: Message) -> bytes | None:
         """Return the answer to a request that no server has to be asked about. Returns None if one has to be."""
@@ -169,6 +190,12 @@ class LocalAnswers:
             return replies.error(request.id, METHOD_NOT_FOUND, "this server has no such list")
         listed = known.list_result(request.method)
         return None if listed is None else replies.result(request.id, listed)
+
+
+def _shown(text: object) -> str:
+    """Return a text of the client in a form that can be shown: on one line, and short. Returns "" for other values."""
+    kept = text[:NAME_LENGTH] if isinstance(text, str) else ""
+    return "".join(letter if letter.isprintable() else "?" for letter in kept).strip()
 
 
 def discovery_refusal(request: ClientRequest) -> bytes:

@@ -57,10 +57,10 @@ class CallGates:
             EditorBusy: it does neither.
         """
         now = self._clock.monotonic()
-        busy = self._busy_editor(record, call.target)
+        busy = self._busy_editor(record, call.reached)
         if busy is not None:
             raise editor_is_busy(busy, now)
-        match self._queue(record.id).begin(ToolCall(call.number, call.target), gate, now):
+        match self._queue(record.id).begin(ToolCall(call.number, call.reached), gate, now):
             case RunsNow():
                 return None
             case TurnedAway(blocker):
@@ -73,7 +73,7 @@ class CallGates:
 
     def resume(self, call: TrackedCall) -> None:
         """Take over a call that runs already."""
-        self._queue(call.server).resume(ToolCall(call.number, call.target))
+        self._queue(call.server).resume(ToolCall(call.number, call.reached))
 
     def leave(self, call: TrackedCall) -> None:
         """Remove a call that has ended. If it waits, its future is cancelled. Call `advance` afterwards."""
@@ -104,7 +104,7 @@ class CallGates:
         for number in list(self._outcomes):
             call = self._table.find(number)
             record = self._records.servers.get(call.server)
-            busy = None if record is None else self._busy_editor(record, call.target)
+            busy = None if record is None else self._busy_editor(record, call.reached)
             if busy is not None:
                 self._queue(call.server).end(number)
                 self._refuse(call, editor_is_busy(busy, self._clock.monotonic()))
@@ -133,7 +133,7 @@ class CallGates:
             # Marks it as seen: if the connection has just ended, nothing awaits the future any more.
             future.exception()
 
-    def _busy_editor(self, record: ServerRecord, target: ReachedEditor) -> BusyEditor | None:
+    def _busy_editor(self, record: ServerRecord, reached: ReachedEditor) -> BusyEditor | None:
         """Return the busy editor that a call would meet. Editors that have ended do not count."""
         now = self._clock.monotonic()
         editors = (
@@ -141,7 +141,7 @@ class CallGates:
             for editor in self._records.editors.values()
             if editor.busy(now) is None or self._probe.sample(editor.process) is not Liveness.DEAD
         )
-        known = target if record.project is None else ReachedEditor(project=record.project)
+        known = reached if record.project is None else ReachedEditor(project=record.project)
         return busy_editor(known, editors, [owner.editor for owner in record.owners], now)
 
     def _queue(self, server_id: str) -> CallQueue:

@@ -195,6 +195,7 @@ class ToolCalls:
     def waiting_refused(self, call: TrackedCall, problem: EditorBusy | Cancelled) -> None:
         """See `CallTable`."""
         self._remove(call)
+        call.maker.calls -= 1
         self._events.refused(call, problem.message)
 
     # --- calls ---
@@ -221,13 +222,13 @@ class ToolCalls:
             maker=maker,
             server=record.id,
             tool=call.tool,
-            target=self._target(maker, record, call.editor_pid),
+            reached=self._reached_editor(maker, record, call.editor_pid),
             gated=gated,
             since=round(self._clock.wall() - call.elapsed_s, 3),
             began=self._clock.monotonic() - call.elapsed_s,
         )
 
-    def _target(self, maker: CallMaker, record: ServerRecord, editor_pid: int | None) -> ReachedEditor:
+    def _reached_editor(self, maker: CallMaker, record: ServerRecord, editor_pid: int | None) -> ReachedEditor:
         """Return which editor a call reaches. All calls of a server that has a project exclude each other."""
         if record.project is not None:
             return ReachedEditor()

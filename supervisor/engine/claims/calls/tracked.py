@@ -49,7 +49,7 @@ class TrackedCall:
     maker: CallMaker
     server: str
     tool: str
-    target: ReachedEditor
+    reached: ReachedEditor
     gated: bool
     since: float
     began: float

@@ -11,6 +11,7 @@ CONTENT = ("Content-Type", "application/json")
 VERSION = "MCP-Protocol-Version"
 
 META_VERSION = "io.modelcontextprotocol/protocolVersion"
+META_CLIENT = "io.modelcontextprotocol/clientInfo"
 META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
 MODERN_VERSION = "2026-07-28"
