@@ -66,7 +66,7 @@ def test_a_bridge_is_a_client_and_no_editor(small: SmallHome, connect: Connect) 
     [row] = [line for line in lines if line.startswith("test 1")]
     assert "small 1" in row
     assert "AI clients:" in small.cli("inspect", "small").stdout
-    # A call without a gate is told while it runs.
+    # The daemon learns of a call without a gate while it runs.
     call = begin_call(client, "slow", 1.5)
     found = eventually(lambda: runs(small), "the running call is reported")
     assert (found["client"], found["gated"]) == ("test-1", False)

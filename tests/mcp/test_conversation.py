@@ -380,7 +380,7 @@ def test_a_server_that_failed_may_have_executed_the_call(status: int, code: str)
     assert str(status) in error["message"]
 
 
-def test_the_daemon_is_told_who_the_client_is() -> None:
+def test_the_client_is_introduced_to_the_daemon() -> None:
     talk = Talk(known(tools=[]))
     talk.ask(0, "initialize", **{**HELLO, "clientInfo": {"name": " Claude\nCode ", "version": 2, "title": "x" * 500}})
     talk.ask(1, "tools/list")
