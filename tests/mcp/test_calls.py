@@ -61,12 +61,12 @@ class CallTalk(Talk):
 
     def start_server(self, number: int) -> None:
         self.feed(ServerReady(Server(number, "1.0", "small", self.gate, self.pin)), EnsureSucceeded())
-        self.call("plain", identifier=f"opens {number}")
+        self.call("sessions", identifier=f"opens {number}")
         self.answer(self.sent[-1], SERVER_SAYS, "session")
         self.feed(ExchangeEnded(self.sent[-1].exchange, Outcome.COMPLETE, 202))
         if self.gate != "off":
             self.feed(CallAdmitted(self.begun[-1].call))
-        self.answer(next(each for each in reversed(self.sent) if b"plain" in each.text), {})
+        self.answer(next(each for each in reversed(self.sent) if b'"opens' in each.text), {})
         self.wait(UNKNOWN_RETURN_S + 1)
 
     def call(self, tool: str, *, identifier: Any = 1, **arguments: Any) -> None:
@@ -83,10 +83,8 @@ class CallTalk(Talk):
 
     def calls(self) -> list[dict[str, Any]]:
         """Return the arguments of all calls that were sent, without those that open a session."""
-        sent = [
-            json.loads(each.text) for each in self.sent if b'"tools/call"' in each.text and b"plain" not in each.text
-        ]
-        return [message["params"]["arguments"] for message in sent]
+        sent = [json.loads(each.text) for each in self.sent if b'"tools/call"' in each.text]
+        return [each["params"]["arguments"] for each in sent if not str(each["id"]).startswith("opens")]
 
     def readings(self) -> int:
         return sum(b"resources/read" in each.text for each in self.sent)
@@ -267,9 +265,24 @@ def test_resources_of_another_editor_are_not_read(active: str | None, sent: int)
         assert (error["code"], error["data"]["open_projects"]) == ("EDITOR_NOT_ACTIVE", [HERE, THERE])
 
 
+@pytest.mark.parametrize(("active", "sent"), [(HERE, 1), (THERE, 0)])
+def test_tools_without_the_argument_need_the_active_editor(active: str, sent: int) -> None:
+    talk = CallTalk(pin=PIN._replace(active="active"))
+    talk.call("plain")
+    rows = [{"id": path, "path": path, "pid": 8, "active": path == active} for path in (HERE, THERE)]
+    talk.answer(talk.sent[-1], {"contents": [{"text": json.dumps({"sessions": rows})}]})
+    asked = [each for each in talk.other if isinstance(each, ExamineEditors)][-1]
+    talk.feed(EditorsExamined(asked.reading, frozenset({HERE}), frozenset()))
+    assert len(talk.calls()) == sent
+    if sent:
+        assert talk.begun[-1].editor_pid == 8
+    else:
+        assert talk.error()["code"] == "EDITOR_NOT_ACTIVE"
+
+
 @pytest.mark.parametrize("uri", ["x://sessions", "x://manual"])
 def test_some_resources_are_read_without_an_editor(uri: str) -> None:
-    talk = CallTalk(pin=PIN._replace(active="active", exempt=("x://manual",)))
+    talk = CallTalk(pin=PIN._replace(active="active", exempt=("x://manual", "sessions")))
     talk.ask(1, "resources/read", uri=uri)
     assert json.loads(talk.sent[-1].text)["params"] == {"uri": uri}
 

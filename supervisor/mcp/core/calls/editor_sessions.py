@@ -139,7 +139,7 @@ class EditorSessions:
         return None
 
     def find_active(self, request: ClientRequest, pin: Pin, now: float) -> EditorSession | Problem | None:
-        """Return the session of this project's editor if resources are read from it, or why they are not.
+        """Return the session of this project's editor if it is the active one, or why it is not.
 
         Returns None if that is not known yet. Each request needs a new look, because any client may choose the editor
         that is active.
@@ -149,7 +149,9 @@ class EditorSessions:
             return found
         if self._known.number < (request.first_look or 0):
             return self._look(request.first_look or 0, pin, now)
-        return found if found.is_active else problems.editor_not_active(self.project, self._known.sessions)
+        return (
+            found if found.is_active else problems.editor_not_active(self.project, self._known.sessions, pin.argument)
+        )
 
     def find_process(self, name: str) -> int | None:
         """Return the process of the editor with this session. Returns None if it is not known."""

@@ -1,5 +1,7 @@
 """Prepares calls of tools: names the editor that a call is for, and has the daemon admit the call if its kind asks."""
 
+from typing import NamedTuple
+
 from ..client_request import TOOL_CALL, ClientRequest, RequestTable
 from ..events_and_actions import BeginCall, CallAdmitted, CallRefused, EditorsChanged, EditorsExamined, EndCall, Problem
 from ..forwarding import LISTS_PAUSE_S, Verdict
@@ -8,7 +10,7 @@ from ..messages.arguments import given_argument, with_argument
 from ..messages.message import Message
 from ..outbox import Outbox
 from ..server_side import ServerSide
-from ..servers import Pin, Server
+from ..servers import EditorSession, Pin, Server
 from .editor_sessions import EditorSessions
 
 NO_GATE = "off"
@@ -26,6 +28,16 @@ _NOT_ADMITTED = Problem(
 )
 
 CallNews = EditorsChanged | EditorsExamined | CallAdmitted | CallRefused
+
+
+class _NamedCall(NamedTuple):
+    """A call that says which editor it is for, if that is necessary."""
+
+    message: Message
+    editor_pid: int | None = None
+
+
+_NO_EDITOR = EditorSession("", "")
 
 
 class _RunningCall:
@@ -84,23 +96,34 @@ class CallPreparation:
         if not self._knows_tool(request, server, now):
             request.waits_for = "waiting for the server's list of tools"
             return None
-        pid: int | None = None
-        if server.pin is not None and self._is_for_editor(request.tool, server):
-            given = given_argument(message, server.pin.argument)
-            if given is None and self._sessions.has_project:
-                found = self._sessions.find(request, server.pin, now)
-                if found is None or isinstance(found, Problem):
-                    request.waits_for = f"waiting for the editor of {self._sessions.project}"
-                    return found
-                request.session, pid = found, found.pid
-                message = with_argument(message, server.pin.argument, found.id)
-            elif isinstance(given, str):
-                pid = self._sessions.find_process(given)
+        named = self._name_editor(request, server.pin, now)
+        if not isinstance(named, _NamedCall):
+            request.waits_for = f"waiting for the editor of {self._sessions.project}"
+            return named
+        pid = named.editor_pid
         if server.gate != NO_GATE and not self._is_read_only(request) and not self._is_admitted(request, server, pid):
             request.waits_for, request.problem = "waiting for other calls on this editor", _NOT_ADMITTED
             return None
         self._begin_unasked(request, server, pid)
-        return message
+        return named.message
+
+    def _name_editor(self, request: ClientRequest, pin: Pin | None, now: float) -> _NamedCall | Problem | None:
+        """Return the call for its editor, or why it cannot be sent. Returns None if the editor is not known yet."""
+        message, tool = request.message, request.tool
+        if pin is None or tool in pin.exempt or tool == pin.tool:
+            return _NamedCall(message)
+        if not self._takes_editor(tool, pin):
+            # The server sends it to the editor that is active.
+            active = self._sessions.find_active(request, pin, now) if self._needs_active(pin) else _NO_EDITOR
+            return _NamedCall(message, active.pid) if isinstance(active, EditorSession) else active
+        given = given_argument(message, pin.argument)
+        if given is not None or not self._sessions.has_project:
+            return _NamedCall(message, self._sessions.find_process(given) if isinstance(given, str) else None)
+        found = self._sessions.find(request, pin, now)
+        if not isinstance(found, EditorSession):
+            return found
+        request.session = found
+        return _NamedCall(with_argument(message, pin.argument, found.id), found.pid)
 
     def note_sent(self, request: ClientRequest) -> None:
         """Note that a request was sent, which may be a call."""
@@ -200,19 +223,19 @@ class CallPreparation:
             self._server_side.want_lists()
         return False
 
-    def _is_for_editor(self, tool: str, server: Server) -> bool:
+    def _takes_editor(self, tool: str, pin: Pin) -> bool:
         """Return whether a tool takes the argument that names an editor."""
-        pin = server.pin
-        if pin is None or tool in pin.exempt or tool == pin.tool:
-            return False
         schema = self._local.era_catalogue.tool(tool).get("inputSchema")
         properties = schema.get("properties") if isinstance(schema, dict) else None
         return isinstance(properties, dict) and pin.argument in properties
 
+    def _needs_active(self, pin: Pin) -> bool:
+        """Return whether what names no editor has to wait until this project's editor is the active one."""
+        return pin.active is not None and self._sessions.has_project
+
     def _reads_editor(self, message: Message, pin: Pin) -> bool:
         """Return whether a resource is read from an editor, which is then the active one."""
-        uri = message.params.get("uri")
-        return pin.active is not None and self._sessions.has_project and uri not in (pin.resource, *pin.exempt)
+        return self._needs_active(pin) and message.params.get("uri") not in (pin.resource, *pin.exempt)
 
     def _is_read_only(self, request: ClientRequest) -> bool:
         """Return whether the called tool says that it changes nothing."""

@@ -32,14 +32,13 @@ def editor_closed(project: str | None, sessions: Sessions, *, has_new_session: b
     )
 
 
-def editor_not_active(project: str | None, sessions: Sessions) -> Problem:
-    """Return the problem of a resource that would be read from the editor of another project."""
+def editor_not_active(project: str | None, sessions: Sessions, argument: str) -> Problem:
+    """Return the problem of a request that names no editor, and would go to the one of another project."""
     active = next((f"the one of {session.project}" for session in sessions if session.is_active), "none")
     return Problem(
         "EDITOR_NOT_ACTIVE",
-        f"the server reads resources from the editor that is active in the whole server, which is {active}, "
-        f"and not the one of {project}",
-        "Use a tool that tells the same: calls name their editor. Or make the editor active first.",
+        f"this goes to the editor that is active in the whole server, which is {active}, and not the one of {project}",
+        f"Use a tool with the argument {argument}, which is filled in. Or make the editor of {project} active first.",
         data={"project": project, "open_projects": _projects(sessions)},
     )
 
