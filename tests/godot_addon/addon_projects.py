@@ -1,36 +1,47 @@
-"""Projects with the addon in them, for a real editor."""
+"""Projects with our addon in them, for a real editor."""
 
+import json
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from supervisor.godot_addon.installation import Installation
+from supervisor.mcp.ai_clients.backups import Backups
 from tests.lab import godot
 
-ROOT = Path(__file__).parents[2]
-ADDON = ROOT / "supervisor" / "godot_addon" / "godot_supervisor"
-PLUGIN = "res://addons/godot_supervisor/plugin.cfg"
 SCRIPTS = Path(__file__).parent / "scripts"
+VERSION = "0.1.0"
+Case = Mapping[str, Any]
 
 
-def make(folder: Path, script: str | None = None) -> Path:
-    """Make a project that has the addon enabled. `script`: one of `scripts/`, which is put into the project."""
-    project = godot.make_project(folder, PLUGIN)
-    shutil.copytree(ADDON, project / "addons" / "godot_supervisor")
-    if script is not None:
-        shutil.copy(SCRIPTS / script, project / script)
+def make(folder: Path, *plugins: str) -> Path:
+    """Make a project that has the addon enabled, as `addon install` does. `plugins`: folders of `scripts/`."""
+    project = godot.make_project(folder, *(f"res://addons/{name}/plugin.cfg" for name in plugins))
+    for name in plugins:
+        shutil.copytree(SCRIPTS / name, project / "addons" / name)
+    Installation(project, VERSION, Backups(folder.parent / "backups")).install()
     return project
 
 
-def run_script(project: Path, home: Path, script: str, **more: str) -> str:
-    """Run a script in the editor's binary, without the editor, and return its output, which has no complaints."""
+def run_cases(project: Path, cases: Sequence[Case]) -> list[list[Any]]:
+    """Run cases in the editor's binary, without the editor, and return what the client has reported in each.
+
+    A case has the home folder of a daemon, and steps (`scripts/steps.gd`).
+    """
     program = godot.editor()
     assert program is not None, "run tests/lab/set_up godot"
+    shutil.copy(SCRIPTS / "steps.gd", project)
+    (project / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
     done = subprocess.run(
-        [program, "--headless", "--path", project, "--script", f"res://{script}"],
-        env=godot.environment_of(home, more), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=godot.PATIENCE_S, check=False,
+        [program, "--headless", "--path", project, "--script", "res://steps.gd"],
+        env=godot.environment_of(project.parent / "user", {}), stdin=subprocess.DEVNULL, capture_output=True,
+        text=True, timeout=godot.PATIENCE_S, check=False,
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     assert not godot.COMPLAINT.search(said), said
-    return said
+    results: list[list[Any]] = json.loads((project / "results.json").read_text(encoding="utf-8"))
+    assert len(results) == len(cases), said
+    return results

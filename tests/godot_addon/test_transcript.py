@@ -1,7 +1,6 @@
 """tests/data/transcript.jsonl against the GDScript client, which has to send the same and report the same."""
 
 import contextlib
-import json
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ def error_in_one(error: Line) -> Line:
 def without_additions(frame: Line, recorded: Line) -> Line:
     """Return what the client has sent, without what it adds: who it is, and ids for requests that have none."""
     params = dict(frame["params"])
-    if "client" in params:
+    if frame["method"] == "hello":
         assert params["client"]["instance"]
         params["client"] = recorded["params"]["client"]
     if "request" not in recorded["params"] and frame["method"] in MUTATIONS:
@@ -60,7 +59,7 @@ def without_additions(frame: Line, recorded: Line) -> Line:
 @pytest.fixture
 def played(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, tuple[RecordedDaemon, list[Any]]]:
     """Return for each connection the daemon's side of it, and what the client has reported."""
-    project = addon_projects.make(tmp_path / "project", script="transcript.gd")
+    project = addon_projects.make(tmp_path / "project")
     cases, daemons = [], {}
     with contextlib.ExitStack() as stack:
         for name, script in SCRIPTS.items():
@@ -69,11 +68,10 @@ def played(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, tuple[Re
             home.mkdir(mode=0o700)
             endpoint.publish(home / "endpoint.json", daemons[name].endpoint)
             frames = [line.get("frame", INSTEAD_OF_NONSENSE) for line, _ in exchanges(script)[1:]]
-            asked = [{"method": frame["method"], "params": frame["params"]} for frame in frames]
-            cases.append({"home": str(home), "requests": asked})
-        (project / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
-        addon_projects.run_script(project, tmp_path / "user", "transcript.gd")
-        results = json.loads((project / "results.json").read_text(encoding="utf-8"))
+            asked = [step for frame in frames for step in (["send", frame["method"], frame["params"]], ["answer"])]
+            steps = [["open"], ["wait", "connected", 1], *asked, ["wait", "disconnected", 1], ["close"]]
+            cases.append({"home": str(home), "reconnect_s": 0.2, "steps": steps})
+        results = addon_projects.run_cases(project, cases)
     return {name: (daemons[name], known(result)) for name, result in zip(SCRIPTS, results, strict=True)}
 
 

@@ -61,6 +61,7 @@ def make_project(folder: Path, *plugins: str) -> Path:
         'gdscript/warnings/directory_rules={\n"res://addons": 1\n}\n'
         + "".join(f"gdscript/warnings/{name}=2\n" for name in FATAL_WARNINGS)
         + "\n"
+        '[rendering]\n\nrenderer/rendering_method="gl_compatibility"\n\n'
         f"[editor_plugins]\n\nenabled=PackedStringArray({enabled})\n",
         encoding="utf-8",
     )

@@ -17,23 +17,22 @@ def test_editor_with_a_window_closes_without_complaints(tmp_path: Path) -> None:
         assert editor.complaints() == []
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
-    [
-        ('push_warning("a warning")\n\tpush_error("an error")', ["WARNING: a warning", "ERROR: an error"]),
-        ("var unused: int = 1", ['The local variable "unused"']),
-    ],
-)
-def test_complaints_of_a_headless_editor_are_noticed(tmp_path: Path, body: str, expected: list[str]) -> None:
-    project = godot.make_project(tmp_path / "project", "res://addons/bad/plugin.cfg")
-    addon = project / "addons" / "bad"
+def make_addon(project: Path, name: str, body: str) -> None:
+    addon = project / "addons" / name
     addon.mkdir()
     settings = (godot.LAB / "lab_addon" / "plugin.cfg").read_text(encoding="utf-8")
     (addon / "plugin.cfg").write_text(settings, encoding="utf-8")
     script = f"@tool\nextends EditorPlugin\n\nfunc _enter_tree() -> void:\n\t{body}\n"
     (addon / "plugin.gd").write_text(script, encoding="utf-8")
+
+
+def test_complaints_of_a_headless_editor_are_noticed(tmp_path: Path) -> None:
+    project = godot.make_project(tmp_path / "project", "res://addons/loud/plugin.cfg", "res://addons/bad/plugin.cfg")
+    make_addon(project, "loud", 'push_warning("a warning")\n\tpush_error("an error")')
+    make_addon(project, "bad", "var unused: int = 1")
     with godot.running(project, tmp_path / "home") as editor:
         editor.line("LAB idle")
         assert editor.quit() == 0
         said = "\n".join(editor.complaints())
+        expected = ["WARNING: a warning", "ERROR: an error", 'The local variable "unused"']
         assert [text for text in expected if text not in said] == []

@@ -1,0 +1,3 @@
+from tests.e2e.conftest import make_home, toy
+
+__all__ = ["make_home", "toy"]

@@ -1,0 +1,23 @@
+@tool
+extends EditorPlugin
+
+var client := SupervisorClient.new()
+var ensure := 0
+
+
+func _enter_tree() -> void:
+	client.completed.connect(_on_completed)
+	client.failed.connect(_on_failed)
+	add_child(client)
+	client.open()
+	var owner_process := {"pid": OS.get_process_id(), "project": ProjectSettings.globalize_path("res://")}
+	ensure = client.send("server.ensure", {"kind": "e2e-toy", "owner": owner_process})
+
+
+func _on_completed(id: int, result: Variant) -> void:
+	if id == ensure:
+		print("NEIGHBOUR ", result["url"])
+
+
+func _on_failed(_id: int, error: Dictionary) -> void:
+	print("NEIGHBOUR ", error["message"], " ", error["hint"])

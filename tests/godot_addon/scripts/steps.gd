@@ -1,0 +1,86 @@
+extends SceneTree
+## Does the steps of each case with a SupervisorClient, and writes what the client has reported (tests/godot_addon).
+
+const Client := preload("res://addons/godot_supervisor/supervisor_client.gd")
+const WAIT_MS: int = 15000
+
+var _log: Array[Array] = []
+var _client: Client = null
+
+
+func _initialize() -> void:
+	var cases: Array = JSON.parse_string(FileAccess.get_file_as_string("res://cases.json"))
+	var results: Array[Array] = []
+	for case: Dictionary in cases:
+		_log = []
+		_make_client(case)
+		for step: Array in case["steps"]:
+			await _do(step[0] as String, step.slice(1))
+		_client.queue_free()
+		results.append(_log)
+	var file: FileAccess = FileAccess.open("res://results.json", FileAccess.WRITE)
+	file.store_string(JSON.stringify(results, "", false, true))
+	file.close()
+	quit()
+
+
+func _make_client(case: Dictionary) -> void:
+	_client = Client.new()
+	_client.home = case["home"]
+	_client.reconnect_s = case.get("reconnect_s", 5.0)
+	_client.connected.connect(func(daemon: Dictionary) -> void: _log.append(["connected", daemon]))
+	_client.disconnected.connect(func(error: Dictionary) -> void: _log.append(["disconnected", error]))
+	_client.accepted.connect(func(id: int, details: Dictionary) -> void: _log.append(["accepted", id, details]))
+	_client.progress.connect(func(id: int, details: Dictionary) -> void: _log.append(["progress", id, details]))
+	_client.completed.connect(func(id: int, result: Variant) -> void: _log.append(["completed", id, result]))
+	_client.failed.connect(func(id: int, error: Dictionary) -> void: _log.append(["failed", id, error]))
+	_client.event.connect(func(details: Dictionary) -> void: _log.append(["event", details]))
+	_client.resync.connect(func(snapshot: Dictionary) -> void: _log.append(["resync of ours", snapshot]))
+	_client.notified.connect(func(method: String, details: Dictionary) -> void: _log.append([method, details]))
+	root.add_child(_client)
+
+
+func _do(step: String, words: Array) -> void:
+	match step:
+		"open":
+			_client.open()
+		"close":
+			_client.close()
+		"subscribe":
+			_client.subscribe()
+		"send":
+			_log.append(["sent", _client.send(words[0] as String, words[1] as Dictionary)])
+		"wait":
+			await _until(func() -> bool: return _count(words[0] as String) >= int(words[1] as float))
+		"answer":
+			await _until(func() -> bool: return _count("completed") + _count("failed") >= _count("sent"))
+		"stall":
+			OS.delay_msec(int(words[0] as float))
+		"measure":
+			await _measure(int(words[0] as float))
+
+
+func _count(what: String) -> int:
+	return _log.reduce(func(sum: int, entry: Array) -> int: return sum + (1 if entry[0] == what else 0), 0)
+
+
+func _until(is_done: Callable) -> void:
+	var due_ms: int = Time.get_ticks_msec() + WAIT_MS
+	while not is_done.call() and Time.get_ticks_msec() < due_ms:
+		await process_frame
+
+
+## Poll in the place of the engine, and log what the polls of these milliseconds have cost.
+func _measure(span_ms: int) -> void:
+	_client.set_process(false)
+	var times: PackedInt64Array = []
+	var due_ms: int = Time.get_ticks_msec() + span_ms
+	while Time.get_ticks_msec() < due_ms:
+		var began_us: int = Time.get_ticks_usec()
+		_client.poll()
+		times.append(Time.get_ticks_usec() - began_us)
+		OS.delay_usec(500)
+	times.sort()
+	_client.set_process(true)
+	_log.append(["measured", times[times.size() / 2.0 as int], times[times.size() - 1]])
+	await process_frame

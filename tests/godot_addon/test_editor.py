@@ -1,0 +1,168 @@
+"""Stories with a real editor, the real daemon, and our addon in a project. No editor prints an error or a warning."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import MakeHome, toy_config
+from tests.e2e.home import Home, eventually
+from tests.godot_addon import addon_projects
+from tests.lab import godot
+from tests.lab.godot import Editor
+
+pytestmark = [pytest.mark.needs_godot, pytest.mark.linux_only, pytest.mark.timeout(300)]
+
+ADDON = "res://addons/godot_supervisor/"
+SCRIPTS = [f"{ADDON}{name}.gd" for name in ("plugin", "supervisor_client", "connection", "endpoint", "surroundings")]
+ALLOWED = {"GODOT_SUPERVISOR_HEADLESS": "1"}
+REPORT_S = 5.0
+"""How long an editor waits until it says that there is no daemon."""
+
+
+@pytest.fixture
+def home(make_home: MakeHome) -> Home:
+    return make_home("")
+
+
+@contextmanager
+def editing(project: Path, home: Home, **more: Any) -> Iterator[Editor]:
+    """Run an editor that the addon may attach, and which belongs to this home."""
+    variables = {"GODOT_SUPERVISOR_HOME": str(home.folders.home), **({} if more.get("window") else ALLOWED)}
+    with godot.running(project, project.parent / "user", **variables, **more) as editor:
+        yield editor
+
+
+def attached(home: Home) -> dict[str, Any] | None:
+    """Return the one editor that the daemon knows."""
+    rows = home.call("status")["editors"]
+    assert len(rows) <= 1
+    return rows[0] if rows else None
+
+
+def in_state(home: Home, state: str, busy: str | None = None) -> dict[str, Any] | None:
+    row = attached(home)
+    return row if row is not None and (row["state"], row["busy"]) == (state, busy) else None
+
+
+def tells_of_an_import(editor: Editor, home: Home) -> bool:
+    editor.do("reimport", "res://icon.svg")
+    told = home.events("editor.state", state="busy", reason="importing")
+    return any(row["mono"] > home.events("daemon.ready")[-1]["mono"] for row in told)
+
+
+def test_editor_is_attached_and_ready_until_it_closes(home: Home, tmp_path: Path) -> None:
+    """Its scripts are reloaded, the daemon is killed and started again, and the editor stalls."""
+    home.start()
+    project = addon_projects.make(tmp_path / "project")
+    shutil.copy(godot.LAB / "icon.svg", project)
+    with editing(project, home) as editor:
+        editor.line("LAB ready")
+        row = eventually(lambda: attached(home), "the editor attaches", 5.0)
+        assert (row["pid"], row["project"], row["name"]) == (editor.pid, str(project), "Laboratory")
+        assert (row["engine"], row["engine_version"][:4]) == ("godot", "4.6.")
+        editor.line("LAB idle")
+        eventually(lambda: in_state(home, "ready"), "the editor is ready")
+
+        editor.do("reload", *SCRIPTS)
+        home.kill_daemon()
+        home.start()
+        eventually(lambda: tells_of_an_import(editor, home), "the editor attaches to the next daemon", pause_s=0.5)
+        editor.do("stall", "6000")
+        assert editor.quit() == 0
+        assert home.events("editor.detached"), home.note()
+        eventually(lambda: attached(home) is None, "the daemon sees the editor's end")
+        assert editor.complaints() == []
+
+
+def test_busy_editor_says_what_it_does(home: Home, tmp_path: Path) -> None:
+    """With a window: an import, a game, and a crash."""
+    home.start()
+    project = addon_projects.make(tmp_path / "project")
+    (project / "main.tscn").write_text('[gd_scene format=3]\n\n[node name="Main" type="Node"]\n', encoding="utf-8")
+    shutil.copy(godot.LAB / "icon.svg", project)
+    with editing(project, home, window=True) as editor:
+        editor.line("LAB idle")
+        eventually(lambda: in_state(home, "ready"), "the editor is ready")
+        editor.do("reimport", "res://icon.svg")
+        home.event("editor.state", state="busy", reason="importing")
+        eventually(lambda: in_state(home, "ready"), "the import has ended")
+        editor.do("play", "res://main.tscn")
+        eventually(lambda: in_state(home, "busy", "playing"), "the game plays")
+        editor.do("stop")
+        eventually(lambda: in_state(home, "ready"), "the game has ended")
+        editor.kill()
+        eventually(lambda: attached(home) is None, "the daemon sees the editor's end")
+        assert editor.complaints() == []
+
+
+def test_editor_without_a_daemon_says_so_once(home: Home, tmp_path: Path) -> None:
+    project = addon_projects.make(tmp_path / "project")
+    with editing(project, home) as editor:
+        editor.line("LAB idle")
+        said = editor.line("Godot Supervisor:", REPORT_S + 30)
+        assert said == (
+            "no daemon of godot-supervisor is running. To mend it: run this in a terminal: godot-supervisor start"
+        )
+        editor.do("stall", str(int(REPORT_S * 1000)))
+        assert editor.do("frames")["frames"] > 0
+        home.start()
+        editor.line("Godot Supervisor: connected.")
+        assert eventually(lambda: attached(home), "it attaches")["pid"] == editor.pid
+        assert editor.quit() == 0
+        assert [line for line in editor.output if line.startswith("Godot Supervisor:")] == [
+            f"Godot Supervisor: {said}",
+            "Godot Supervisor: connected.",
+        ]
+        assert editor.complaints() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "variables"),
+    [(("--import",), ALLOWED), (("--quit-after", "30"), {})],
+    ids=["an import", "a headless editor"],
+)
+def test_run_without_a_person_is_left_alone(
+    home: Home, tmp_path: Path, options: tuple[str, ...], variables: dict[str, str]
+) -> None:
+    home.start()
+    project = addon_projects.make(tmp_path / "project")
+    more = {"GODOT_SUPERVISOR_HOME": str(home.folders.home), **variables}
+    with godot.running(project, tmp_path / "user", *options, **more) as editor:
+        assert editor.wait() == 0
+        assert "LAB ready" in editor.output
+        assert editor.complaints() == []
+    assert home.events("editor.attached") == []
+
+
+def owner_is_leaving(toy: Home) -> list[bool]:
+    server = toy.server("e2e-toy")
+    assert server is not None
+    return [owner["leaving"] for owner in server["owners"]]
+
+
+def test_another_plugin_gets_a_server_in_a_few_lines(make_home: MakeHome, tmp_path: Path) -> None:
+    """The server stays the same when our plugin is switched off and on."""
+    toy = make_home(toy_config(linger=60))
+    toy.start()
+    project = addon_projects.make(tmp_path / "project", "neighbour")
+    with editing(project, toy) as editor:
+        url = editor.line("NEIGHBOUR ")
+        server = toy.server("e2e-toy")
+        assert server is not None
+        assert (server["state"], server["url"]) == ("ready", url)
+        assert [owner["pid"] for owner in server["owners"]] == [editor.pid]
+        editor.line("LAB idle")
+        editor.do("disable", ADDON + "plugin.cfg")
+        assert owner_is_leaving(toy) == [True]
+        editor.do("enable", ADDON + "plugin.cfg")
+        eventually(lambda: owner_is_leaving(toy) == [False], "the editor attaches again")
+        same = toy.server("e2e-toy")
+        assert same is not None
+        assert same["process"] == server["process"]
+        editor.kill()
+        assert editor.complaints() == []
+    eventually(lambda: toy.server("e2e-toy") is None, "the server ends with its editor")
