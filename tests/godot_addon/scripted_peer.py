@@ -16,7 +16,7 @@ CAPABILITIES = ["hello", "ping"]
 
 
 class PeerConnection:
-    """One connection: frames that the client has sent, and frames to it."""
+    """A connection, with the frames that the client has sent, and frames to the client."""
 
     def __init__(self, peer: "ScriptedPeer", connected: socket.socket) -> None:
         self.peer = peer

@@ -1,4 +1,4 @@
-"""The GDScript client with daemons that end, are replaced, are silent, or are none. One run of the engine for all."""
+"""The GDScript client with daemons that end, are replaced, are silent, or are none.."""
 
 import contextlib
 import json

@@ -1,5 +1,6 @@
 """Stories with a real editor, the real daemon, and our addon in a project. No editor prints an error or a warning."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -136,6 +137,29 @@ def test_run_without_a_person_is_left_alone(
         assert "LAB ready" in editor.output
         assert editor.complaints() == []
     assert home.events("editor.attached") == []
+
+
+def test_addon_is_installed_under_an_open_editor(home: Home, tmp_path: Path) -> None:
+    """The command names the editor, and switching the plugin on there, as it says, is all that is needed."""
+    home.start()
+    project = godot.make_project(tmp_path / "project")
+    with editing(project, home) as editor:
+        editor.line("LAB idle")
+        done = home.cli("addon", "install", str(project), "--json")
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout)
+        assert said["editors"] == [editor.pid]
+        assert "Switch Godot Supervisor on there" in said["notes"][0]
+        editor.do("scan")
+        editor.do("enable", ADDON + "plugin.cfg")
+        assert eventually(lambda: attached(home), "it attaches")["pid"] == editor.pid
+        assert editor.quit() == 0
+        assert editor.complaints() == []
+    status = json.loads(home.cli("addon", "status", str(project), "--json").stdout)
+    assert (status["state"], status["enabled"], status["editors"]) == ("current", True, [])
+    removed = home.cli("addon", "remove", str(project))
+    assert removed.returncode == 0, removed.stderr
+    assert sorted(path.name for path in (project / "addons").iterdir()) == ["lab"]
 
 
 def owner_is_leaving(toy: Home) -> list[bool]:

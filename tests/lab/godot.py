@@ -84,6 +84,8 @@ class Editor:
         self.project = project
         self.output: list[str] = []
         self._commands = project / ".lab-commands"
+        # Those of an earlier editor on the project.
+        self._commands.unlink(missing_ok=True)
         self._number = 0
         self._changed = threading.Condition()
         self.process: subprocess.Popen[str] = subprocess.Popen(

@@ -33,11 +33,12 @@ func _enter_tree() -> void:
 		return
 	_files = EditorInterface.get_resource_filesystem()
 	# Nothing can be sent during an import, so it is announced before and after.
-	_files.connect("resources_reimporting", _on_importing)
+	if _files.has_signal("resources_reimporting"):
+		_files.connect("resources_reimporting", _on_importing)
 	_files.connect("resources_reimported", _on_imported)
 	_client = Client.new()
 	_client.client_name = "godot-addon"
-	_client.client_version = get_plugin_version()
+	_client.client_version = _version()
 	_client.connected.connect(_on_connected)
 	_client.disconnected.connect(_on_disconnected)
 	_client.completed.connect(_on_completed)
@@ -47,10 +48,17 @@ func _enter_tree() -> void:
 	_client.poll()
 
 
+func _version() -> String:
+	var settings: ConfigFile = ConfigFile.new()
+	var file: String = (get_script() as Script).resource_path.get_base_dir().path_join("plugin.cfg")
+	return str(settings.get_value("plugin", "version", "0")) if settings.load(file) == OK else "0"
+
+
 func _exit_tree() -> void:
 	if _client == null:
 		return
-	_files.disconnect("resources_reimporting", _on_importing)
+	if _files.has_signal("resources_reimporting"):
+		_files.disconnect("resources_reimporting", _on_importing)
 	_files.disconnect("resources_reimported", _on_imported)
 	if not _editor.is_empty() and _client.is_ready():
 		_client.send("editor.detach", {"editor": _editor})
@@ -120,6 +128,9 @@ func _introduction() -> Dictionary:
 		"engine": "godot",
 		"engine_version": "%d.%d.%d" % [engine["major"], engine["minor"], engine["patch"]],
 	}
+	var token: String = Surroundings.start_token()
+	if not token.is_empty():
+		introduction["start_token"] = token
 	var title: String = str(ProjectSettings.get_setting("application/config/name", "")).strip_edges()
 	if not title.is_empty():
 		introduction["name"] = title.left(100)

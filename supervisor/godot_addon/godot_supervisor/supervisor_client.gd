@@ -124,6 +124,7 @@ func send(method: String, params: Dictionary = {}, timeout_s: float = ACCEPT_S) 
 		"is_accepted": false,
 		"instance": "",
 		"deadline_ms": 0,
+		"timeout_ms": int(maxf(timeout_s, 1.0) * 1000.0),
 		"answer_due_ms": Time.get_ticks_msec() + int(maxf(timeout_s, 1.0) * 1000.0),
 		"silence_due_ms": 0,
 		"error": {},
@@ -394,6 +395,7 @@ func _transmit(id: int) -> void:
 	request["instance"] = _last_instance
 	request["is_sent"] = true
 	request["is_accepted"] = false
+	request["answer_due_ms"] = Time.get_ticks_msec() + (request["timeout_ms"] as int)
 	if not _write(id, method, request["params"] as Dictionary):
 		request["error"] = _error("INVALID_PARAMS", "the params of %s do not fit a message" % method, "", false)
 
