@@ -54,6 +54,46 @@ def editor(name: str = "game-1", **fields: Any) -> dict[str, Any]:
     }
 
 
+def client(identifier: str = "claude-code-1", **fields: Any) -> dict[str, Any]:
+    """Return an AI client."""
+    return {
+        "id": identifier,
+        "pid": 321,
+        "name": "claude-code",
+        "version": "2.1.0",
+        "title": None,
+        "project": "/home/me/game",
+        "since": 1000.0,
+        "liveness": "alive",
+        "connected": True,
+        "servers": [],
+        "calls": 7,
+        "running": [],
+        **fields,
+    }
+
+
+def tool_call(tool: str = "scene_create", **fields: Any) -> dict[str, Any]:
+    """Return a tool call that runs."""
+    return {
+        "client": "claude-code-1",
+        "name": "claude-code 2.1.0",
+        "pid": 321,
+        "server": "godot-ai",
+        "tool": tool,
+        "state": "running",
+        "since": 12500.0,
+        "gated": True,
+        "editor_pid": 123,
+        "project": "/home/me/game",
+        **fields,
+    }
+
+
+CLAUDE = {"name": "claude-code", "version": "2.1.0", "title": None}
+"""The AI client in the row of an owner."""
+
+
 def status(**fields: Any) -> dict[str, Any]:
     daemon = {
         "pid": 4211,

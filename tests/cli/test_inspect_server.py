@@ -6,7 +6,7 @@ from supervisor.cli.server_commands import inspect_server
 from supervisor.cli.text import server_report
 from supervisor.errors import NotFound
 from tests.cli.conftest import Run
-from tests.cli.objects import editor, owner, past, server, status
+from tests.cli.objects import CLAUDE, client, editor, owner, past, server, status, tool_call
 from tests.cli.scripted import Script
 
 
@@ -115,3 +115,22 @@ def test_a_server_without_a_version_shows_no_reason() -> None:
     plain = server(version=None, version_why="from its recipe")
     assert not any("None" in line for line in inspect_server.lines(plain, [], now=1000.0))
     assert not any("None" in line for line in server_report.lines(plain, [], None, already_running=False))
+
+
+def test_clients_and_their_calls_are_shown(run: Run, daemon: Script) -> None:
+    owners = [owner("claude-code-1", 321, client=CLAUDE)]
+    calls = [tool_call(), tool_call("scene_open", state="waiting", since=12519.0, editor_pid=None)]
+    found = server(owners=owners, gate="serialize", calls=calls, calls_more=2)
+    daemon.answers |= {"server.get": found, "server.list": {"servers": [found]}}
+    daemon.answers["status"] = status(clients=[client(servers=["godot-ai"]), client("codex-1", name="codex")])
+    shown = run("inspect", "godot-ai").out
+    assert "gate             serialize" in shown
+    assert "owners:" not in shown
+    assert "codex" not in shown
+    lines = [line.split() for line in shown.splitlines()]
+    at = lines.index(["AI", "clients:"])
+    assert lines[at + 2][:6] == ["claude-code", "2.1.0", "321", "game", "godot-ai", "4.3.1"]
+    at = lines.index(["tool", "calls:"])
+    assert lines[at + 2][:8] == ["running", "scene_create", "claude-code", "2.1.0", "321", "game", "pid", "123"]
+    assert lines[at + 3][:2] == ["waiting", "scene_open"]
+    assert lines[at + 4] == ["and", "2", "more"]

@@ -9,7 +9,7 @@ import pytest
 from supervisor.cli import output, terminal
 from supervisor.errors import NotOurs
 from tests.cli.conftest import Run
-from tests.cli.objects import event, server, status
+from tests.cli.objects import client, event, server, status
 from tests.cli.scripted import Script, Streaming
 
 WATCHER = 2
@@ -44,6 +44,13 @@ def test_off_a_terminal_the_same_table_is_not_shown_twice(run: Run, daemon: Scri
     watched(daemon, status(), status(), status())
     assert len(run("status", "--watch").out.splitlines()) == 2
     assert len(daemon.all_params("status")) == 3
+
+
+def test_the_time_of_a_client_alone_is_no_change(run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter(range(2000, 9000, 7))
+    monkeypatch.setattr("time.time", lambda: float(next(times)))
+    watched(daemon, *[status(clients=[client()])] * 3)
+    assert run("status", "--watch").out.count("claude-code") == 1
 
 
 def test_on_a_terminal_the_screen_is_repainted(run: Run, daemon: Script, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,5 @@
 from supervisor.cli.text.status_table import lines as status_lines
-from tests.cli.objects import editor, owner, past, server, status
+from tests.cli.objects import CLAUDE, client, editor, owner, past, server, status, tool_call
 
 
 def lines(now: float = 12520.0, **fields: object) -> list[str]:
@@ -120,3 +120,47 @@ def test_a_version_chosen_by_an_addon_is_shown() -> None:
     by_recipe = server(id="other", version_source="recipe", version_why="the recipe has it")
     found = list(status_lines(status(servers=[by_addon, by_recipe]), now=1000.0))
     assert found[-2:] == ["godot-ai: version 4.3.1: addons/x.cfg in /p has it", "godot-ai: a note"]
+
+
+def test_ai_clients_have_a_table_of_their_own() -> None:
+    found = rows(
+        editors=[editor()],
+        servers=[server(owners=[owner(), owner("claude-code-1", 321, client=CLAUDE)])],
+        clients=[
+            client(servers=["godot-ai"]),
+            client("codex-1", pid=322, name="codex", version="", since=None, calls=0),
+        ],
+    )
+    assert found == [
+        ["OWNER", "PROJECT", "ENGINE", "SERVER", "STATE", "PORT", "SESSIONS", "NOTE"],
+        ["game-1", "game", "4.6.2", "godot-ai", "4.3.1", "ready", "8000,9500", "0", "1", "AI", "client"],
+        ["CLIENT", "PID", "PROJECT", "SERVER", "SINCE", "CALLS", "RUNNING", "NOTE"],
+        ["claude-code", "2.1.0", "321", "game", "godot-ai", "4.3.1", "3h12m", "7", "-", "-"],
+        ["codex", "322", "game", "-", "-", "0", "-", "-"],
+    ]
+
+
+def test_a_server_that_only_ai_clients_own_has_a_row() -> None:
+    owners = [owner(f"claude-code-{number}", number, client=CLAUDE) for number in (1, 2)]
+    assert rows(servers=[server(owners=owners)])[1] == [
+        "-", "-", "-", "godot-ai", "4.3.1", "ready", "8000,9500", "0", "2", "AI", "clients",
+    ]  # fmt: skip
+
+
+def test_running_and_waiting_calls_are_shown_with_their_time() -> None:
+    running = [tool_call(), tool_call("scene_open", state="waiting", since=12519.0)]
+    shown = lines(clients=[client(running=running, running_more=3, connected=False)])
+    assert "scene_create 20s, scene_open waits 1s, 3 more" in shown[-1]
+    assert shown[-1].endswith("not connected")
+
+
+def test_a_client_that_is_dead_or_leaving_is_marked() -> None:
+    servers = [server(owners=[owner("claude-code-1", client=CLAUDE, leaving=True)])]
+    shown = lines(servers=servers, clients=[client(servers=["godot-ai"], liveness="dead", connected=False)])
+    assert shown[-1].endswith("dead, leaving")
+
+
+def test_names_of_clients_and_tools_cannot_move_the_cursor() -> None:
+    shown = lines(clients=[client(name="a\x1b[2Jb", running=[tool_call("x\ny")])])
+    assert "a?[2Jb" in shown[-1]
+    assert "x?y 20s" in shown[-1]
