@@ -349,6 +349,7 @@ def test_a_wrong_client_is_a_usage_error_with_a_suggestion(clients: Run) -> None
     done = clients("install", "cluade")
     assert (done.code, "did you mean claude?" in done.err) == (2, True)
     assert clients("install", "claude-code", "--user", "--project", ".").code == 2
+    assert clients("install", "claude", "--name", "a b").code == 2
 
 
 def test_documents_of_clients_are_as_defined(clients: Run, user: Path) -> None:

@@ -1,6 +1,7 @@
 """The AI clients and the scope that a command line of `clients` means: its arguments and options."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from ...mcp.ai_clients.presence import found_by
 from ...mcp.ai_clients.table import ALIASES, CLIENTS
 from ...mcp.ai_clients.target import LOCAL, PROJECT, USER, Target, targets
 from .. import options
-from ..context.projects import Folder, project_here
+from ..context.projects import Folder, project_here, utf8_path
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def _client_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
@@ -23,6 +26,13 @@ def _client_names(ctx: click.Context, param: click.Parameter, value: Sequence[st
         if name not in CLIENTS:
             raise click.BadParameter(f"{word!r} is no client; {allowed_names(name, CLIENTS)}", ctx, param)
     return tuple(dict.fromkeys(names))
+
+
+def _entry_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the name that the user typed. Clients make a part of their tools' names from it."""
+    if value is not None and not _NAME.fullmatch(value):
+        raise click.BadParameter(f"{value!r} has more than letters, digits, hyphens and underscores", ctx, param)
+    return value
 
 
 clients: options.Decorator = click.argument("names", metavar="[CLIENT]...", nargs=-1, callback=_client_names)
@@ -37,7 +47,7 @@ kind: options.Decorator = click.option(
     "--kind", metavar="KIND", help="The kind of server. Default: that of the project, else godot-ai."
 )
 name: options.Decorator = click.option(
-    "--name", metavar="NAME", help="The name of the entry. Default: the kind, or else godot."
+    "--name", metavar="NAME", callback=_entry_name, help="The name of the entry. Default: the kind, or else godot."
 )
 project: options.Decorator = click.option(
     "--project",
@@ -78,6 +88,8 @@ def for_each_client(
     places = Places(os.environ)
     if scope == LOCAL:
         project = project or project_here()
+        # The path becomes a key in the file.
+        utf8_path(str(project))
     done: list[FileEdit] = []
     for client in (CLIENTS[name] for name in names or CLIENTS):
         try:

@@ -109,10 +109,12 @@ def install(
     succeeded = any(change.outcome != changes.FAILED for change in done)
     if not as_json:
         _print(done, dry_run=dry_run)
+        if not dry_run and any(change.outcome in {changes.ADDED, changes.UPDATED} for change in done):
+            output.line("a client that is running reads its file when it starts again")
     if succeeded and not dry_run and not no_provision:
         from . import provision
 
-        provisioned = provision.provision(kind, project or project_here(), where, deadline, as_json=as_json)
+        provisioned = provision.provision(kind, project, where, deadline, as_json=as_json)
     if as_json:
         output.document({"changes": [change.document() for change in done], "provisioned": provisioned})
     return _exit_code(done)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ...errors import SupervisorError
 from ...mcp.ai_clients.catalogue_filling import CatalogueFilling
-from ...mcp.bridge.project import DEFAULT_KIND
+from ...mcp.bridge.project import DEFAULT_KIND, find_project
 from ...native.facts import Folders
 from .. import output, remote
 from ..context.owner import identify_owner
@@ -23,15 +23,15 @@ def provision(
     A failure is no error of the command: the entries are written, and the first start of a client does the same, but
     takes longer.
     """
-    folder = None if project is None else utf8_path(str(project.resolve()))
+    folder = find_project(None if project is None else utf8_path(str(project.resolve())))
     filling = CatalogueFilling(where.home_text, kind, folder, os.environ)
     wanted = kind or DEFAULT_KIND
     if filling.is_complete():
         return {"kind": wanted, "done": True, "reason": None}
     try:
         complete = _fill(wanted, folder, where, deadline, filling, as_json=as_json)
-    except SupervisorError as problem:
-        reason = problem.message if problem.hint is None else f"{problem.message} ({problem.hint})"
+    except (SupervisorError, OSError) as problem:
+        reason = _reason(problem)
         if not as_json:
             output.note(f"note: {wanted} was not prepared: {reason}")
             output.note("the entries are written; the first start of a client installs the server, and takes longer")
@@ -40,6 +40,12 @@ def provision(
         ready = "its tools are known" if complete else "its tools are read at the first start of a client"
         output.note(f"{wanted} is installed, and {ready}")
     return {"kind": wanted, "done": complete, "reason": None if complete else "its lists could not be read in time"}
+
+
+def _reason(problem: SupervisorError | OSError) -> str:
+    if isinstance(problem, OSError):
+        return str(problem)
+    return problem.message if problem.hint is None else f"{problem.message} ({problem.hint})"
 
 
 def _fill(
