@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 PATIENCE_S = 60.0
@@ -20,10 +20,16 @@ HELLO = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "
 class BridgeClient:
     """Starts the bridge, and says what an AI client says."""
 
-    def __init__(self, *words: str, environment: Mapping[str, str] = os.environ, folder: str | None = None) -> None:
+    def __init__(
+        self,
+        *words: str,
+        environment: Mapping[str, str] = os.environ,
+        folder: str | None = None,
+        launcher: Sequence[str] = (),
+    ) -> None:
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "supervisor", "mcp", *words],
+            [*launcher, sys.executable, "-P", "-m", "supervisor", "mcp", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -75,7 +75,18 @@ def test_discovery_is_answered_at_once_by_a_legacy_server(small: SmallHome, conn
     assert word_of(client.tool("write", word="first")) == "first"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_calls_wait_where_few_files_may_be_open(small: SmallHome) -> None:
+    limited = ["sh", "-c", 'ulimit -n 64; exec "$0" "$@"']
+    client = BridgeClient("small", environment=small.environment, folder=small.project(), launcher=limited)
+    try:
+        client.begin()
+        calls = [client.ask("tools/call", {"name": "write", "arguments": {"word": f"w{n}"}}) for n in range(100)]
+        assert [word_of(client.answer(call)["result"]) for call in calls] == [f"w{n}" for n in range(100)]
+    finally:
+        client.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it(small: SmallHome, connect: Connect, number: signal.Signals) -> None:
     client = connect(small)
     client.begin()

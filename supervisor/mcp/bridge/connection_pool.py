@@ -23,6 +23,10 @@ CONNECTIONS_MAX = 128
 """Exchanges that run at once. Further ones wait: `select` takes no more than 1024 files, on Windows 512 sockets, and
 programs that macOS starts may open 256."""
 
+OTHER_FILES = 40
+"""Files that this process may have open beside the connections: streams, the daemon's sockets, modules and catalogues
+while they are read. Where few files may be open, fewer exchanges run at once."""
+
 END_SESSION_S = 0.03
 """How long the end of this process waits for a connection to the server."""
 
@@ -45,14 +49,20 @@ class ConnectionPool:
         self._running: dict[int, ServerConnection] = {}
         self._waiting: deque[BeginExchange] = deque()
         """Exchanges that begin when others have ended."""
+        self._connections_max = 0
+        """How many exchanges may run at once. 0 before the first one."""
 
     def set_address(self, number: int, address: "Address") -> None:
         """Set where the server of this number listens, and its bearer. Called before `ServerReady`."""
         self._addresses[number] = address
 
     def begin_exchange(self, action: BeginExchange) -> None:
-        """Begin an exchange, or let it wait while `CONNECTIONS_MAX` others run. `ExchangeEnded` follows."""
-        if len(self._running) < CONNECTIONS_MAX:
+        """Begin an exchange, or let it wait while as many others run as may. `ExchangeEnded` follows."""
+        if not self._connections_max:
+            from ...native.startup.inherited import open_files_max
+
+            self._connections_max = int(min(CONNECTIONS_MAX, max(1, open_files_max() - OTHER_FILES)))
+        if len(self._running) < self._connections_max:
             self._connect(action)
         else:
             self._waiting.append(action)
@@ -97,7 +107,7 @@ class ConnectionPool:
 
     def _connect_waiting(self) -> None:
         """Begin exchanges that have waited."""
-        while self._waiting and len(self._running) < CONNECTIONS_MAX:
+        while self._waiting and len(self._running) < self._connections_max:
             self._connect(self._waiting.popleft())
 
     def _remove_waiting(self, exchange: int) -> bool:

@@ -53,8 +53,11 @@ def serve(kind: str | None, project: str | None, folders: "Folders", start_servi
     `start_service` starts the daemon's service, if one is installed, and returns whether it did.
     """
     bridge = McpBridge(kind, project, folders, start_service)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: bridge.exit_process())
+    hangup = getattr(signal, "SIGHUP", signal.SIGTERM)
+    for number in (signal.SIGTERM, signal.SIGINT, hangup):
+        # `nohup` lets a command ignore the end of its terminal.
+        if number != hangup or signal.getsignal(hangup) != signal.SIG_IGN:
+            signal.signal(number, lambda *_: bridge.exit_process())
     when_starter_ends(bridge.exit_process, _is_launcher)
     bridge.run()
     return 0

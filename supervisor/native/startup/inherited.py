@@ -57,6 +57,16 @@ def lift_limits() -> None:
             os.setpriority(os.PRIO_PROCESS, 0, 0)
 
 
+def open_files_max() -> float:
+    """Return how many files this process may have open at once; infinite if there is no limit."""
+    if sys.platform == "win32":
+        return float("inf")
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return float("inf") if soft == resource.RLIM_INFINITY else soft
+
+
 def notes() -> tuple[str, ...]:
     """Return what a user should know of limits that hold for the daemon and its servers."""
     if sys.platform == "win32":

@@ -88,7 +88,8 @@ class EraCatalogue:
         if not isinstance(found, dict):
             return cls()
         hello = found.get("hello")
-        era = cls(hello if isinstance(hello, dict) else None, refused=found.get("refused") is True)
+        usable = isinstance(hello, dict) and isinstance(hello.get("capabilities"), dict)
+        era = cls(hello if usable else None, refused=found.get("refused") is True)
         lists = found.get("lists")
         if isinstance(lists, dict):
             era.lists = {name: items for name, items in lists.items() if name in LIST_KEYS and isinstance(items, list)}
