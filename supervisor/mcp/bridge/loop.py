@@ -118,9 +118,12 @@ class _Bell:
             self._send()
 
     def silence(self) -> None:
-        """Read what has woken the loop. Called by the loop, before it looks for what was added."""
-        self._has_rung = False
+        """Read what has woken the loop. Called by the loop, before it looks for what was added.
+
+        In the other order, a byte of a thread that rings in between would be read too, and no later one would be sent.
+        """
         self._receive()
+        self._has_rung = False
 
 
 def _set_member(members: list[int], member: int, *, wanted: bool) -> None:

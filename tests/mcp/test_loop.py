@@ -1,0 +1,36 @@
+"""The loop of the bridge, and what wakes it."""
+
+import select
+
+from supervisor.mcp.bridge.loop import _Bell
+
+
+def can_be_heard(bell: _Bell) -> bool:
+    return bool(select.select([bell.reader], [], [], 0)[0])
+
+
+def test_one_byte_wakes_the_loop() -> None:
+    bell = _Bell()
+    bell.ring()
+    bell.ring()
+    assert can_be_heard(bell)
+    bell.silence()
+    assert not can_be_heard(bell)
+    bell.ring()
+    assert can_be_heard(bell)
+
+
+def test_a_thread_that_rings_during_the_silence_is_not_the_last() -> None:
+    bell = _Bell()
+    receive = bell._receive
+
+    def receive_while_another_thread_rings() -> object:
+        bell.ring()
+        return receive()
+
+    bell._receive = receive_while_another_thread_rings
+    bell.ring()
+    # The loop looks for what was added after this.
+    bell.silence()
+    bell.ring()
+    assert can_be_heard(bell)
