@@ -174,7 +174,7 @@ def test_another_plugin_gets_a_server_in_a_few_lines(make_home: MakeHome, tmp_pa
     toy.start()
     project = addon_projects.make(tmp_path / "project", "neighbour")
     with editing(project, toy) as editor:
-        url = editor.line("NEIGHBOUR ")
+        url = editor.line("The server listens at ")
         server = toy.server("e2e-toy")
         assert server is not None
         assert (server["state"], server["url"]) == ("ready", url)

@@ -16,8 +16,8 @@ func _enter_tree() -> void:
 
 func _on_completed(id: int, result: Variant) -> void:
 	if id == ensure:
-		print("NEIGHBOUR ", result["url"])
+		print("The server listens at ", result["url"])
 
 
 func _on_failed(_id: int, error: Dictionary) -> void:
-	print("NEIGHBOUR ", error["message"], " ", error["hint"])
+	print("No server: ", error["message"], " ", error["hint"])
