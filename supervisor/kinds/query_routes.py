@@ -101,12 +101,12 @@ def sessions_of(recipe: Table, ports: Ranges) -> str | SessionRoute | None:
 
 
 def pin_of(recipe: Table) -> PinRule | None:
-    """Return how a tool call names the editor that it is for, or None if it does not.
+    """Return how a tool call names the editor that it is for, or None if it does not. `pin = false` switches it off.
 
     Raises:
         ConfigInvalid: a key is wrong.
     """
-    if "pin" not in recipe.content:
+    if recipe.content.get("pin", False) is False:
         return None
     table = recipe.table("pin", ("argument", "exempt", "unknown", "list"))
     argument = table.text("argument")

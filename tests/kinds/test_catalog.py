@@ -72,6 +72,7 @@ def test_the_input_of_a_server_is_closed_by_default() -> None:
 def test_pin_says_where_the_editors_are_listed() -> None:
     listed = {"resource": "x://sessions"}
     assert build().pin is None
+    assert build(pin=False).pin is None
     assert build(pin={"argument": "editor", "list": listed}).pin == PinRule(
         "editor", "sessions", "editor", "project_path", resource="x://sessions"
     )
@@ -222,6 +223,7 @@ def test_secrets_and_their_record() -> None:
         ({"gate": "on"}, "gate"),
         ({"gate": True}, "gate"),
         ({"pin": "editor"}, "pin"),
+        ({"pin": True}, "pin"),
         ({"pin": {"list": {"tool": "a"}}}, "pin.argument"),
         ({"pin": {"argument": "a"}}, "pin.list"),
         ({"pin": {"argument": "a", "list": {"tool": "a", "resource": "x://y"}}}, "pin.list"),
