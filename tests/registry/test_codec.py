@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.core.model import (
+    ClientName,
     Editor,
     Lease,
     Occupant,
@@ -47,7 +48,16 @@ RECORD = ServerRecord(
     url="http://127.0.0.1:8001/mcp",
     connect=("python", "-m", "x"),
 )
-STATE = RegistryContents({EDITOR.id: EDITOR}, {RECORD.id: RECORD}, (StickyPorts("k", "/p", {"http": 8005}),))
+CLIENT = Editor(
+    "claude-code-1",
+    ProcessIdentity(11, "boot:1"),
+    None,
+    name="Claude",
+    client=ClientName("claude-code", "2.1", "Claude"),
+)
+STATE = RegistryContents(
+    {EDITOR.id: EDITOR, CLIENT.id: CLIENT}, {RECORD.id: RECORD}, (StickyPorts("k", "/p", {"http": 8005}),)
+)
 
 
 def test_written_state_is_read_back() -> None:
@@ -57,6 +67,18 @@ def test_written_state_is_read_back() -> None:
     server = back.servers["godot-ai"]
     assert [owner.leaving for owner in server.owners] == [False, True]
     assert server.with_(owners=()) == RECORD.with_(owners=())
+
+
+def test_an_earlier_release_reads_a_client_as_an_owner() -> None:
+    document = json.loads(encode(STATE))
+    editor, client = document["editors"]
+    assert "client" not in editor
+    # An earlier release skips the key that it does not know.
+    assert client.pop("client") == {"name": "claude-code", "version": "2.1", "title": "Claude"}
+    assert client.keys() == editor.keys()
+    back = decode(json.dumps(document).encode())
+    assert back.editors[CLIENT.id].process == CLIENT.process
+    assert back.editors[CLIENT.id].client is None
 
 
 def test_registry_contains_no_secret() -> None:
@@ -120,7 +142,7 @@ def test_any_other_value_is_unreadable_or_accepted(strange: object) -> None:
 
 def test_a_registry_of_the_first_release_is_read() -> None:
     state = decode((Path(__file__).parents[1] / "data" / "registry-1.json").read_bytes())
-    assert state.editors == STATE.editors
+    assert state.editors == {EDITOR.id: EDITOR}
     assert state.sticky == STATE.sticky
     assert state.servers["godot-ai"].with_(owners=()) == RECORD.with_(owners=())
     assert [owner.editor for owner in state.servers["godot-ai"].owners] == ["my-game-1", "tools-1"]
