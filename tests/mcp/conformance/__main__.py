@@ -30,15 +30,13 @@ def compare(home: Home, version: str, revision: str, folder: Path) -> None:
     direct = suite.run(version, revision, suite.url(home), folder / "direct")
     with adapter(home) as plain:
         through = suite.run(version, revision, plain.url, folder / "through")
-    killed, deaths = {}, 0
+    killed, killer = {}, suite.Killer(home)
     with adapter(home) as deadly:
         for name in direct:
-            before = len(home.events("server.exited"))
-            suite.kill_if_ready(home)
-            deadly.before_request = (lambda: None) if name in suite.IN_A_HURRY else lambda: suite.kill_if_ready(home)
+            killer.begin()
+            deadly.before_request = (lambda: None) if name in suite.IN_A_HURRY else killer.kill_if_ready
             killed |= suite.run(version, revision, deadly.url, folder / "killed" / name, name)
-            deaths += len(home.events("server.exited")) - before
-    sys.stdout.write(f"\n{version}, {revision}; the server was killed {deaths} times\n\n")
+    sys.stdout.write(f"\n{version}, {revision}; the server was killed {killer.kills} times\n\n")
     sys.stdout.write("| scenario | direct | bridge | bridge with kills |\n|---|---|---|---|\n")
     for name in sorted(direct):
         cells = (name, *(str(found.get(name, "not run")) for found in (direct, through, killed)))
