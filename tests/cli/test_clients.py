@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Outcome, Run
+from tests.privilege import IS_ROOT
 from tests.protocol import check_document
 
 PROGRAM = "godot-supervisor"
@@ -233,6 +234,17 @@ def test_a_place_that_cannot_be_replaced_is_refused(clients: Run, user: Path, tm
     assert (done.code, done.document["changes"][0]["error"]["code"]) == (1, "CLIENT_FILE_UNUSABLE")
     assert elsewhere.read_text() == "{}"
     assert not (user / "nothing").exists()
+
+
+@pytest.mark.needs_root
+@pytest.mark.skipif(not IS_ROOT, reason="only root can make a file of another user")
+def test_a_file_of_another_user_is_refused(clients: Run, user: Path) -> None:
+    file = user / ".claude.json"
+    file.write_text("{}")
+    os.chown(file, 12345, -1)
+    done = clients("install", "claude", "--json")
+    assert (done.code, done.document["changes"][0]["error"]["code"]) == (1, "CLIENT_FILE_UNUSABLE")
+    assert (file.read_text(), file.stat().st_uid) == ("{}", 12345)
 
 
 def test_an_entry_of_ours_that_has_moved_is_found_and_mended(clients: Run, user: Path) -> None:

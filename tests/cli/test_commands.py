@@ -100,4 +100,4 @@ def test_an_invalid_configuration_names_the_file(run: Run, home: Path) -> None:
 def test_kinds_shows_a_single_port_as_one(run: Run, home: Path) -> None:
     (home / "config.toml").write_text('[kinds.one]\ncommand = ["x"]\nports = { http = "18700" }\n')
     (line,) = [line for line in run("kinds").out.splitlines() if line.startswith("one ")]
-    assert line.endswith("  http 18700")
+    assert "  http 18700 " in line

@@ -211,6 +211,7 @@ CLIENTS: Mapping[str, AiClient] = {
             table=("mcpServers",),
             shape=PLAIN,
             dialect=COMMENTS,
+            project_note="Qwen Code asks in the project before it starts a server of its file: run `qwen` there",
         ),
     )
 }
