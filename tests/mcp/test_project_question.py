@@ -9,9 +9,11 @@ from supervisor.mcp.core.conversation import Conversation
 from supervisor.mcp.core.events_and_actions import (
     BeginExchange,
     ClientSentLine,
+    EnsureFailed,
     EnsureServer,
     EnsureSucceeded,
     FindProject,
+    Problem,
     ProjectDecided,
     ServerReady,
 )
@@ -213,3 +215,18 @@ def test_the_input_of_a_server_passes_through() -> None:
     exchange = talk.sent[-1]
     assert isinstance(exchange, BeginExchange)
     assert json.loads(exchange.text)["params"] == {"name": "a", **given, **modern(roots={})}
+
+
+def test_our_own_results_of_the_modern_era_have_a_type() -> None:
+    talk = RootsTalk()
+    talk.core = Conversation("small", "ours", None, 0.0)
+    talk.ask(1, "tools/call", name="a", **modern())
+    talk.ask(2, "tools/list", **modern())
+    talk.feed(EnsureFailed(Problem("NOT_OURS", "no")))
+    call, listed = (each["result"] for each in talk.said)
+    assert (call["resultType"], call["isError"]) == ("complete", True)
+    assert listed == {"resultType": "complete", "ttlMs": 0, "cacheScope": "private", "tools": []}
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(3, "tools/call", name="a")
+    talk.feed(EnsureFailed(Problem("NOT_OURS", "no")))
+    assert "resultType" not in talk.said[-1]["result"]

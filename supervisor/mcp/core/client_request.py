@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from .events_and_actions import Id, Problem, Text
+from .messages.headers import META_VERSION
 from .messages.message import Message
 from .messages.replies import progress, request_problem, tool_problem
 from .outbox import Outbox
@@ -111,7 +112,9 @@ class ClientRequest:
 
     def error_answer(self, problem: Problem) -> bytes:
         """Return the answer that says why the request cannot be served: a tool result for a call, else an error."""
-        return tool_problem(self.id, problem) if self.method == TOOL_CALL else request_problem(self.id, problem)
+        if self.method == TOOL_CALL:
+            return tool_problem(self.id, problem, modern=META_VERSION in self.message.meta)
+        return request_problem(self.id, problem)
 
 
 class RequestTable:

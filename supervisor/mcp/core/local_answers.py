@@ -125,7 +125,8 @@ class LocalAnswers:
             return discovery_refusal(request)
         if request.method in LIST_KEYS:
             self.lists_answered_empty.add(request.method)
-            return replies.result(request.id, {LIST_KEYS[request.method]: []})
+            extra = replies.COMPLETE_LIST if self.is_modern else {}
+            return replies.result(request.id, {**extra, LIST_KEYS[request.method]: []})
         return None
 
     def may_repeat(self, request: ClientRequest) -> bool:

@@ -7,6 +7,12 @@ from .message import encode
 
 SERVER_ERROR = -32000
 
+COMPLETE = {"resultType": "complete"}
+"""What each result of the modern era has, unless it asks for something."""
+
+COMPLETE_LIST = {**COMPLETE, "ttlMs": 0, "cacheScope": "private"}
+"""What each list of the modern era has. Clients keep this one for no time."""
+
 
 def result(identifier: Id, value: object) -> bytes:
     """Return the text of an answer with a result."""
@@ -51,16 +57,21 @@ def problem_text(problem: Problem) -> str:
     return f"Error {problem.code}: {problem.message}.{hint}{again}"
 
 
-def tool_problem(identifier: Id, problem: Problem) -> bytes:
+def tool_problem(identifier: Id, problem: Problem, *, modern: bool) -> bytes:
     """Return the text of a tool result that tells a problem.
 
-    Clients show `content`, or `structuredContent`, or both.
+    Clients show `content`, or `structuredContent`, or both. Results of the modern era have a type.
     """
     text = problem_text(problem)
     shown = {"error": {**problem_fields(problem), "text": text}}
     return result(
         identifier,
-        {"content": [{"type": "text", "text": text}], "structuredContent": shown, "isError": True},
+        {
+            **(COMPLETE if modern else {}),
+            "content": [{"type": "text", "text": text}],
+            "structuredContent": shown,
+            "isError": True,
+        },
     )
 
 
