@@ -42,8 +42,8 @@ ARROWS: Mapping[str, frozenset[str]] = {
     ),
     "control": frozenset({"engine", "core", "wire", "native.api", "native.facts"}),
     "client": words(
-        "wire native.facts native.startup.homes native.presence native.private_files native.shared.venv_launcher "
-        "native.startup.search_path native.trust"
+        "wire native.facts native.presence native.private_files native.shared.venv_launcher native.startup.homes "
+        "native.startup.running native.startup.search_path native.trust"
     ),
     "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
     "mcp": words("client core.processes native.facts native.private_files native.shared native.startup native.trust"),

@@ -1,9 +1,7 @@
 """Starts the daemon where none runs. Any number of callers at once end up with one daemon."""
 
 import contextlib
-import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -12,13 +10,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from ..errors import DaemonNotRunning, InstallFailed, NotOurs, SupervisorError, TimedOut
+from ..errors import DaemonNotRunning, InstallFailed, NotOurs, TimedOut
 from ..native import trust
-from ..native.facts import HOME_VARIABLE, UTF8_OPTIONS, describe_exit
+from ..native.facts import CAN_FORK, HOME_VARIABLE, UTF8_OPTIONS
 from ..native.shared import venv_launcher
 from ..native.startup import homes, search_path
+from ..native.startup.running import runs
 from . import discovery
-from .client import Client, RemoteError
+from .client import Client
+from .start_failure import error_in, exception_in, failure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +32,9 @@ NOT_INHERITED = (HOME_VARIABLE, "GODOT_SUPERVISOR_SERVER_ID")
 The first is set anew. The second, which this process has if a server started it, would make the daemon look like one.
 """
 
+APART = "--apart"
+"""The argument with which the daemon is no child of its starter. See `daemon.__main__`, which imports nothing here."""
+
 POLL_S = 0.03
 YIELD_S = 1.0
 """How long to wait for the daemon that holds the lock before another start. That daemon may be shutting down."""
@@ -41,11 +44,6 @@ SERVICE_HEAD_START_S = 5.0
 
 REHEARSAL_S = 60.0
 """How long the rehearsal of a start may take. On a busy machine an interpreter takes seconds to start."""
-
-_EXCEPTION = re.compile(r"(\w+\.)*[A-Z]\w*(Error|Exception|NotFound|Exit)\b")
-"""The last line of a traceback: the class of an exception, and its text."""
-
-REASON_CHARACTERS_MAX = 200
 
 OUTPUT_TAIL_BYTES = 4096
 """How much of a daemon's output an error has."""
@@ -60,8 +58,12 @@ def ensure_daemon(
     timeout_s: float = 20.0,
     start_service: Callable[[], bool] = lambda: False,
     environment: Callable[[], Mapping[str, str]] = lambda: os.environ,
+    apart: bool = False,
 ) -> Client:
     """Connect to the daemon of these folders, and start it first if none runs.
+
+    `apart`: the daemon shall be no child of this process, because some programs end a process with its children.
+    Windows knows only children.
 
     `environment` returns what a daemon inherits that this client starts. It is called if that is necessary.
     `start_service` asks the service manager to start the daemon, and returns whether it could. If it could, this client
@@ -95,13 +97,13 @@ def ensure_daemon(
                 data={"output": output},
             )
         if starting is None and time.monotonic() >= start_at:
-            starting = _start(folders, environment())
+            starting = _start(folders, environment(), apart=apart)
         elif starting is not None and starting.gave_way():
             # The files of the other daemon may have been removed. Asking it makes it restore them.
             client = _connect_if_running(folders)
             if client is not None:
                 return client
-            starting = _start(folders, environment())
+            starting = _start(folders, environment(), apart=apart)
         time.sleep(POLL_S)
 
 
@@ -146,16 +148,16 @@ def rehearse(folders: "Folders", timeout_s: float = REHEARSAL_S) -> None:
             output.seek(0)
             printed = output.read(OUTPUT_TAIL_BYTES * 4).decode(errors="replace")
     if status != 0:
-        problem = _failure(printed, child.pid, status, hint="the running daemon was left alone")
+        problem = failure(printed, child.pid, status, hint="the running daemon was left alone")
         if problem.code == DaemonNotRunning.code:
             # A daemon may run: the installation is at fault, because it starts no other one.
             raise InstallFailed(problem.message, hint="install godot-supervisor again", data=problem.data)
         raise problem
 
 
-def _start(folders: "Folders", environment: Mapping[str, str]) -> "_StartingDaemon":
+def _start(folders: "Folders", environment: Mapping[str, str], *, apart: bool) -> "_StartingDaemon":
     with _explaining_refusals(folders):
-        return _StartingDaemon(folders, environment)
+        return _StartingDaemon(folders, environment, apart=apart and CAN_FORK)
 
 
 @contextlib.contextmanager
@@ -177,60 +179,59 @@ def _explaining_refusals(folders: "Folders") -> Iterator[None]:
 
 
 class _StartingDaemon:
-    """A child process that is to become the daemon."""
+    """A process that is to become the daemon: a child of this one, or `apart` from it."""
 
-    def __init__(self, folders: "Folders", environment: Mapping[str, str]) -> None:
+    def __init__(self, folders: "Folders", environment: Mapping[str, str], *, apart: bool) -> None:
         self._log = folders.logs / "daemon.out"
         trust.make_folder(folders.home)
         trust.make_folder(folders.logs)
         _empty_if_long(self._log)
         with self._log.open("ab") as output:
             self._log_start = output.seek(0, os.SEEK_END)
-            self._child = _spawn(folders, output.fileno(), environment=environment)
-        # Waiting for the child leaves no zombie while this process lives. The child outlives this process.
-        threading.Thread(target=self._child.wait, daemon=True).start()
+            arguments = (APART,) if apart else ()
+            self._child = _spawn(folders, output.fileno(), *arguments, environment=environment, says_pid=apart)
+        self._pid = self._child.pid
+        if apart:
+            # The child ends as soon as it has said the pid of the daemon.
+            said, _ = self._child.communicate()
+            self._pid = int(said) if said.isdigit() else self._pid
+        else:
+            # Waiting for the child leaves no zombie while this process lives. The child outlives this process.
+            threading.Thread(target=self._child.wait, daemon=True).start()
         self._exited_at: float | None = None
 
     def gave_way(self) -> bool:
-        """Return whether the child exited for another daemon that has not answered in `YIELD_S` since.
+        """Return whether the process exited for another daemon that has not answered in `YIELD_S` since.
 
         Raises:
-            SupervisorError: the child failed to start.
+            SupervisorError: the process failed to start.
         """
-        status = self._child.poll()
+        status = self._status()
         if status is None:
             return False
         if status != 0:
-            raise _failure(self.output(), self._child.pid, status, hint=f"see {self._log}")
+            raise failure(self.output(), self._pid, status, hint=f"see {self._log}")
         now = time.monotonic()
         self._exited_at = self._exited_at or now
         return now - self._exited_at > YIELD_S
 
+    def _status(self) -> int | None:
+        """Return the exit status of the process. Returns None if it runs.
+
+        Only a parent gets the status. That of a process apart is read from what it has printed: nothing if it gave way.
+        """
+        if self._pid == self._child.pid:
+            return self._child.poll()
+        if runs(self._pid):
+            return None
+        return 1 if error_in(self.output(), self._pid) or exception_in(self.output()) else 0
+
     def output(self) -> str:
-        """Return the last lines that the child printed."""
+        """Return the last lines that the process printed."""
         with self._log.open("rb") as log:
             size = log.seek(0, os.SEEK_END)
             log.seek(max(self._log_start, size - OUTPUT_TAIL_BYTES))
             return log.read().decode(errors="replace")
-
-
-def _failure(output: str, pid: int, status: int, *, hint: str) -> SupervisorError:
-    """Return the error that the child printed, else one made from its exit status.
-
-    The child writes its pid into the line of its error, because other children may print to the same file.
-    """
-    for line in reversed(output.splitlines()):
-        with contextlib.suppress(ValueError):
-            error = json.loads(line)
-            if isinstance(error, dict) and error.get("pid") == pid:
-                return RemoteError(error)
-    last = next((line.strip() for line in reversed(output.splitlines()) if _EXCEPTION.match(line)), None)
-    reason = "" if last is None else f": {last[:REASON_CHARACTERS_MAX]}"
-    return DaemonNotRunning(
-        f"the daemon could not start ({describe_exit(status)}){reason}",
-        hint=hint,
-        data={"exit": status, "output": output},
-    )
 
 
 def _empty_if_long(log: "Path") -> None:
@@ -241,9 +242,16 @@ def _empty_if_long(log: "Path") -> None:
 
 
 def _spawn(
-    folders: "Folders", output: int, *arguments: str, environment: Mapping[str, str] = os.environ
+    folders: "Folders",
+    output: int,
+    *arguments: str,
+    environment: Mapping[str, str] = os.environ,
+    says_pid: bool = False,
 ) -> "subprocess.Popen[bytes]":
-    """Start a daemon in the background. `output` is the file descriptor that it prints to."""
+    """Start a daemon in the background. `output` is the file descriptor that it prints to.
+
+    `says_pid`: the process that is started says the pid of the daemon on a pipe.
+    """
     inherited = {name: value for name, value in environment.items() if name not in NOT_INHERITED}
     variables = search_path.without_python_variables(inherited)
     if folders.moved:
@@ -258,7 +266,7 @@ def _spawn(
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.PIPE if says_pid else output,
             stderr=output,
             cwd=folders.home,
             env=inheritance,

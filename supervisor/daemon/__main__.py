@@ -9,10 +9,17 @@ from ..native.startup import search_path
 TRY = "--try"
 """Only try whether the daemon could run. `client.autostart` does that before it ends the running daemon."""
 
+APART = "--apart"
+"""Leave the starter: this process says the pid of the daemon on standard output, and ends."""
+
 
 def main() -> int:
     """Run the daemon. If it cannot start, write the reason to standard error as an error object, for the starter."""
     search_path.remove_foreign_folders()
+    if sys.argv[1:] == [APART]:
+        from ..native.startup.apart import leave_starter
+
+        leave_starter()
     from ..errors import StateNotWritable, SupervisorError
     from ..native.facts import folders
     from ..native.services.manager import background_manager

@@ -31,6 +31,9 @@ SOCKET_PATH_MAX = 103 if sys.platform == "darwin" else 107
 # Timers of event loops fire up to one tick of this clock early: 15.6 ms on Windows before Python 3.13.
 TICK_S = time.get_clock_info("monotonic").resolution
 
+# Windows starts processes only as children.
+CAN_FORK = sys.platform != "win32"
+
 HAS_UNIX_SOCKETS = sys.platform != "win32"
 
 HAS_HANGUP_SIGNAL = sys.platform != "win32"

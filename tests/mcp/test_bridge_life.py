@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from psutil import Process
 
 from tests.e2e.home import eventually
 from tests.mcp.bridge_client import HELLO, BridgeClient
@@ -26,6 +27,8 @@ def test_the_first_client_waits_for_the_server(small: SmallHome, connect: Connec
     assert hello["serverInfo"]["name"] == "mcp-server"
     assert hello["capabilities"]["tools"] == {"listChanged": True}
     assert len(client.call("tools/list")["tools"]) == 4
+    # Some clients end the children of their servers, too. The daemon that this bridge has started is none.
+    assert Process(client.process.pid).children() == []
 
 
 def test_the_next_client_needs_no_server_to_list(small: SmallHome, connect: Connect) -> None:

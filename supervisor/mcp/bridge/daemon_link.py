@@ -162,6 +162,7 @@ class DaemonLink:
             timeout_s=DAEMON_START_S,
             start_service=lambda: self._start_service(self._folders),
             environment=completed_variables,
+            apart=True,
         )
 
     def _on_progress(self, said: Json) -> None:
