@@ -14,7 +14,6 @@ from tests.godot_addon.scripted_peer import PeerConnection, ScriptedPeer
 from tests.transcript.stage import ENDPOINT
 
 pytestmark = [
-    pytest.mark.xdist_group("one run"),
     pytest.mark.needs_godot,
     pytest.mark.linux_only,
     pytest.mark.timeout(180),
