@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.lab.clients import report
-from tests.lab.clients.ai_clients import Entry
 from tests.lab.clients.lab_home import FIXTURE, FixtureHome, GodotAiHome
 from tests.lab.clients.matrix import EVENTS, NEEDS_LONG_CALLS, OK, Cell, run_client
 from tests.lab.clients.subjects import SUBJECTS, Subject
@@ -38,7 +37,7 @@ def run(subject: Subject, given: argparse.Namespace) -> Iterator[Cell]:
     folder = Path(tempfile.mkdtemp(prefix=f"{subject.name}-"))
     home = HOMES[given.server](folder)
     try:
-        yield from run_client(subject, home, Entry("godot-supervisor", home.entry_arguments), events)
+        yield from run_client(subject, home, events)
     finally:
         home.close()
         if given.keep:

@@ -43,7 +43,7 @@ class LabHome(Home):
     """
 
     kind: str
-    entry_arguments: tuple[str, ...]
+    install_options: tuple[str, ...]
     tool: str
     versions: tuple[str, str]
 
@@ -61,6 +61,7 @@ class LabHome(Home):
         self.projects.mkdir()
         folders.config.parent.mkdir(parents=True, mode=0o700)
         self._processes = []
+        self._configured: set[str] = set()
         self.environment = {
             "HOME": str(self.user_home),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -101,6 +102,12 @@ class LabHome(Home):
         self.command("stop", "--servers")
 
     # --- what happens to the server ---
+
+    def is_configured(self, client: str) -> bool:
+        """Return whether a client was asked about before, and note that it was."""
+        seen = client in self._configured
+        self._configured.add(client)
+        return seen
 
     def server_row(self) -> dict[str, Any]:
         """Return the server that is ready."""
@@ -162,7 +169,7 @@ class FixtureHome(LabHome):
     """A home with the small MCP server, which notes each call of a tool."""
 
     kind, tool = FIXTURE, "write"
-    entry_arguments = ("mcp", FIXTURE)
+    install_options = ("--kind", FIXTURE)
     versions = ("1.0", "2.0")
 
     def write_config(self, version: str) -> None:
@@ -187,8 +194,9 @@ class GodotAiHome(LabHome):
     """A home with the real godot-ai, whose version the project's addon names."""
 
     kind, tool = GODOT_AI, "session_manage"
-    entry_arguments = ("mcp",)
+    install_options = ()
     versions = ("4.3.0", "4.3.1")
+    _calls = 0
 
     def write_config(self, version: str) -> None:
         text = GODOT_AI_CONFIG.format(environments=cache.environments(), http=reach(2), ws=reach(3))
@@ -199,7 +207,9 @@ class GodotAiHome(LabHome):
         addon.write_text(ADDON.format(version=version))
 
     def arguments(self, word: str, seconds: float = 0) -> dict[str, Any]:  # noqa: ARG002 (the tool takes no word)
-        return {"op": "list"}
+        # Gemini CLI and Qwen Code stop a model that makes the same call five times in a row.
+        self._calls += 1
+        return {"op": "list"} if self._calls % 2 else {"op": "list", "params": {}}
 
     def executions(self, word: str) -> int | None:  # noqa: ARG002 (the same)
         return None

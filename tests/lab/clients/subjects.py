@@ -3,19 +3,24 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tests.lab.clients.ai_clients import AI_CLIENTS, AiClient, Entry
+from tests.lab.clients.ai_clients import AI_CLIENTS, AiClient
 from tests.lab.clients.lab_home import LabHome
 from tests.lab.clients.packages import FASTMCP, NODE, PYTHON_SDK_1, PYTHON_SDK_2, TYPESCRIPT_SDK, Package
-from tests.lab.clients.sessions import AiSession, SdkSession, list_servers, sdk_words
+from tests.lab.clients.sessions import AiSession, SdkSession, add_entry, list_servers, sdk_words
 
 
 class Subject(NamedTuple):
-    """A client. `list` shows its servers; None if it has no such command. `connected` is what `list` says then."""
+    """A client.
+
+    `add_entry` adds the server to its settings; None if it has none. `list` shows its servers; None if it has no such
+    command. `connected` is what `list` says of a server that is connected.
+    """
 
     name: str
     title: str
     packages: Sequence[Package]
-    start: Callable[[LabHome, Entry], AiSession | SdkSession]
+    start: Callable[[LabHome], AiSession | SdkSession]
+    add_entry: Callable[..., None] | None = None
     list: Callable[[LabHome], str] | None = None
     connected: str | None = None
 
@@ -32,17 +37,18 @@ class Subject(NamedTuple):
 
 def _ai(client: AiClient) -> Subject:
     return Subject(
-        client.command,
+        client.name,
         client.title,
         [client.package, NODE] if client.needs_newer_node else [client.package],
-        lambda home, entry: AiSession(client, home, entry),
+        lambda home: AiSession(client, home),
+        lambda home, *options: add_entry(client, home, *options),
         lambda home: list_servers(client, home),
         client.connected,
     )
 
 
 def _sdk(name: str, title: str, package: Package, program: str) -> Subject:
-    return Subject(name, title, [package], lambda home, entry: SdkSession(sdk_words(package, program), home, entry))
+    return Subject(name, title, [package], lambda home: SdkSession(sdk_words(package, program), home))
 
 
 SDKS = (
