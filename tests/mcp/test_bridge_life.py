@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from psutil import Process
 
-from tests.e2e.home import eventually
+from tests.e2e.home import eventually, stat_fields
 from tests.mcp.bridge_client import HELLO, BridgeClient
 from tests.mcp.conftest import Connect
 from tests.mcp.home import SmallHome
@@ -208,3 +208,23 @@ def test_initialize_can_be_cancelled(small: SmallHome, connect: Connect) -> None
     assert client.call("ping") == {}
     assert client.begin()["serverInfo"]["name"] == "mcp-server"
     assert "hello" not in client.unread_answers
+
+
+@pytest.mark.linux_only
+def test_a_daemon_does_not_descend_from_a_bridge(small: SmallHome, connect: Connect) -> None:
+    # Copilot CLI and opencode end all processes that descend from their servers.
+    client = connect(small)
+    client.begin()
+    client.tool("write", word="first")
+    daemon = small.daemon_pid()
+    assert daemon is not None
+    assert ancestors(daemon).isdisjoint({client.process.pid, os.getpid()} - {1})
+
+
+def ancestors(pid: int) -> set[int]:
+    """Return the pids of all processes that a process descends from."""
+    found = set()
+    while pid > 1:
+        pid = int(stat_fields(pid)[1])
+        found.add(pid)
+    return found
