@@ -3,6 +3,8 @@
 import errno
 import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -42,11 +44,11 @@ class Server(ThreadingHTTPServer):
 class Exchanges:
     """A pool in a loop, and how its exchanges have ended."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, server_pid: int | None = None) -> None:
         self.loop = Loop()
         self.ends: dict[int, Outcome] = {}
         self.pool = ConnectionPool(self.loop, self.note)
-        self.pool.set_address(1, Address("127.0.0.1", port, "/"))
+        self.pool.set_address(1, Address("127.0.0.1", port, "/", "secret", server_pid))
 
     def note(self, event: Event) -> None:
         assert isinstance(event, ExchangeEnded)
@@ -79,7 +81,7 @@ def exchanges() -> Iterator[Exchanges]:
     server = Server(("127.0.0.1", 0), Accepting)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
-    exchanges = Exchanges(server.server_address[1])
+    exchanges = Exchanges(server.server_address[1], os.getpid())
     yield exchanges
     exchanges.close()
     server.shutdown()
@@ -120,3 +122,20 @@ def test_headers_that_http_cannot_carry_end_one_exchange_only(exchanges: Exchang
     exchanges.begin(1)
     exchanges.wait(2)
     assert exchanges.ends == {0: Outcome.INVALID, 1: Outcome.COMPLETE}
+
+
+def test_a_program_with_the_port_of_an_ended_server_gets_nothing() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as server:
+        server.wait()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        exchanges = Exchanges(other.getsockname()[1], server.pid)
+        exchanges.begin(1)
+        exchanges.wait(1)
+        exchanges.pool.end_session(1, ())
+        exchanges.close()
+        assert exchanges.ends == {1: Outcome.NOT_SENT}
+        for _ in ("the request", "the end of the session"):
+            connection, _ = other.accept()
+            with connection:
+                connection.settimeout(PATIENCE_S)
+                assert connection.recv(1) == b""

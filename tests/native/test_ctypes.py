@@ -73,7 +73,7 @@ def test_windows_is_declared_in_modules_of_its_own() -> None:
         for path in NATIVE.rglob("*.py")
         if any(name in path.read_text(encoding="utf-8") for name in ("WinDLL(", "windll", "OleDLL("))
     ]
-    assert sorted(with_libraries) == ["win32.py", "win32_files.py", "win32_services.py"]
+    assert sorted(with_libraries) == ["win32.py", "win32_files.py", "win32_services.py", "win32_userenv.py"]
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,16 @@ _URL = r"http://([A-Za-z0-9.-]+):([0-9]{1,5})(/[!-~]*)?"
 
 
 class Address(NamedTuple):
-    """Where a server listens, and its bearer. `repr` leaves the bearer out, so that no traceback shows it."""
+    """Where a server listens, its bearer, and its process. `repr` leaves the bearer out, so that no traceback shows it.
+
+    `pid` is None if the server's process cannot be seen from here, as in a container.
+    """
 
     host: str
     port: int
     path: str
     bearer: str | None = None
+    pid: int | None = None
 
     def __repr__(self) -> str:
         """Return a text without the bearer."""
@@ -34,7 +38,14 @@ def address_of(row: Mapping[str, Any]) -> Address | None:
     found = re.fullmatch(_URL, row["url"] or "")
     if found is None or found[1] not in (LOOPBACK, "localhost"):
         return None
-    return Address(LOOPBACK, int(found[2]), found[3] or "/", read_bearer(row.get("bearer")))
+    from ...native.startup.running import runs
+
+    pid = (row["process"] or {}).get("pid")
+    # The daemon has just said that the process runs.
+    is_visible = pid is not None and runs(pid)
+    return Address(
+        LOOPBACK, int(found[2]), found[3] or "/", read_bearer(row.get("bearer")), pid if is_visible else None
+    )
 
 
 def read_bearer(record: Mapping[str, Any] | None) -> str | None:

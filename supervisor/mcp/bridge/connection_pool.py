@@ -131,12 +131,16 @@ class ConnectionPool:
             lines.append(f"Authorization: Bearer {address.bearer}")
         import socket
 
+        from ...native.startup.running import runs
+
         place = (address.host, address.port)
         with (
             contextlib.suppress(OSError, UnicodeEncodeError),
             socket.create_connection(place, END_SESSION_S) as connection,
         ):
-            connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            # As in `ServerConnection`: another program may have the port since the end of the server.
+            if address.pid is None or runs(address.pid):
+                connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
 
     def _take_idle(self, place: tuple[str, int]) -> "ServerConnection | None":
         """Remove an idle connection that may be used again, and return it. Returns None if there is none.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import h11
 
+from ...native.startup.running import runs
 from ..core.events_and_actions import Event, ExchangeEnded, Headers, ServerSentMessage, Text
 from ..core.messages.event_stream import TooLongError
 from ..core.servers import Outcome
@@ -60,6 +61,8 @@ class ServerConnection:
         self._read_at_once = READ_SIZE
         self._watched = 0
         self.is_open = True
+        self._pid = address.pid
+        """The process of the server, until it is known that this connection is with it."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -120,6 +123,7 @@ class ServerConnection:
         """
         part = self._unsent[0]
         try:
+            self._check_peer()
             sent = self._socket.send(part)
         except OSError:
             # The connection is not there yet, or was refused: the loop finds out.
@@ -129,6 +133,20 @@ class ServerConnection:
         else:
             self._unsent[0] = part[sent:]
         self._watch(READ | WRITE if self._unsent else READ)
+
+    def _check_peer(self) -> None:
+        """Check that a new connection is with the server, and not with a program that has its port since its end.
+
+        The process of the server runs after the connection was made, so it had the port when the connection was made.
+
+        Raises:
+            OSError: the connection is not there yet, or the server has ended.
+        """
+        if self._pid is not None:
+            self._socket.getpeername()
+            if not runs(self._pid):
+                raise ConnectionRefusedError(errno.ECONNREFUSED, "the server has ended")
+            self._pid = None
 
     def _watch(self, events: int) -> None:
         """Have `_ready` called for these events only."""
@@ -146,6 +164,7 @@ class ServerConnection:
 
     def _write(self) -> None:
         try:
+            self._check_peer()
             while self._unsent:
                 part = self._unsent[0]
                 sent = self._socket.send(part)

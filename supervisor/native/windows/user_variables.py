@@ -3,9 +3,9 @@
 import ctypes
 import sys
 from ctypes import c_void_p
-from ctypes.wintypes import BOOL, HANDLE
+from ctypes.wintypes import HANDLE
 
-from . import win32
+from . import win32, win32_userenv
 
 assert sys.platform == "win32"  # noqa: S101 (tells type checkers where this runs)
 
@@ -22,23 +22,20 @@ def of_this_user() -> dict[str, str]:
     Raises:
         OSError: the system does not tell.
     """
-    library = ctypes.WinDLL("userenv", use_last_error=True)
-    create = win32.declared(library, "CreateEnvironmentBlock", BOOL, ctypes.POINTER(c_void_p), HANDLE, BOOL)
-    destroy = win32.declared(library, "DestroyEnvironmentBlock", BOOL, c_void_p)
     token, block = HANDLE(), c_void_p()
     access = win32.TOKEN_QUERY | TOKEN_DUPLICATE
     if not win32.OpenProcessToken(win32.GetCurrentProcess(), access, ctypes.byref(token)):
         raise win32.last_error()
     try:
         # Nothing of the variables of this process is in it.
-        if not create(ctypes.byref(block), token, False):
+        if not win32_userenv.CreateEnvironmentBlock(ctypes.byref(block), token, False):
             raise win32.last_error()
     finally:
         win32.CloseHandle(token)
     try:
         return _parse(block.value or 0)
     finally:
-        destroy(block)
+        win32_userenv.DestroyEnvironmentBlock(block)
 
 
 def _parse(address: int) -> dict[str, str]:

@@ -184,7 +184,15 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: str(broken.__name__))
+SLOW_TO_FIND = frozenset({waits_for_ever, calls_a_failure_a_refusal})
+"""Few worlds show these, so the search takes seconds."""
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [pytest.param(each, marks=[pytest.mark.full] if each in SLOW_TO_FIND else []) for each in BROKEN],
+    ids=lambda broken: str(broken.__name__),
+)
 def test_a_broken_conversation_is_found(broken: Callable[[pytest.MonkeyPatch], None]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         broken(patch)
