@@ -34,7 +34,7 @@ from ..core.events_and_actions import (
 from .catalogue_files import CatalogueFiles
 from .connection_pool import ConnectionPool
 from .loop import Loop
-from .project import DEFAULT_KIND
+from .project import DEFAULT_KIND, find_project_in_roots
 from .streams import Input, Output, redirect_stdout
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class McpBridge:
             project=project,
             asks_project=project is None,
         )
+        self._last_roots: tuple[str, ...] = ()
+        """The roots that the client has named last."""
         self._is_following = False
         self._no_deadline_before = 0.0
 
@@ -182,10 +184,21 @@ class McpBridge:
         self._loop.post(lambda: self._connections.set_address(number, address))
 
     def _find_project(self, roots: tuple[str, ...]) -> None:
-        """Work for the project that the client's roots are in. Without one, the project stays unknown."""
-        from .project import find_project_in_roots
+        """Begin to find the project that the client's roots are in, in a thread: they may be on a slow file system."""
+        import threading
 
-        found = find_project_in_roots(roots)
+        self._last_roots = roots
+
+        def find() -> None:
+            found = find_project_in_roots(roots)
+            self._loop.post(lambda: self._set_project(roots, found))
+
+        threading.Thread(target=find, daemon=True).start()
+
+    def _set_project(self, roots: tuple[str, ...], found: str | None) -> None:
+        """Work for another project, unless other roots were named since. Without one, the project stays unknown."""
+        if roots is not self._last_roots:
+            return
         has_changed = found != self._project
         self._project = found
         self._daemon.project = found
@@ -193,7 +206,7 @@ class McpBridge:
             self._calls.introduce()
         catalogue = self._catalogues.newest(self._daemon.kind, found) if has_changed else None
         content = None if catalogue is None else catalogue.to_json()
-        self._loop.post(lambda: self._handle(ProjectDecided(has_changed, content, found)))
+        self._handle(ProjectDecided(has_changed, content, found))
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, ServerReady):
