@@ -34,6 +34,11 @@ def test_other_folders_are_other_projects(project: str) -> None:
     assert [path for path in paths if is_same_folder(path, project)] == []
 
 
+def test_a_relative_path_is_no_project(project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    assert [path for path in (".", "./", "..", "") if is_same_folder(path, project)] == []
+
+
 def test_a_folder_that_has_gone_is_compared_by_its_path(project: str) -> None:
     Path(project).rmdir()
     assert is_same_folder(f"{project}/", project)
@@ -46,6 +51,7 @@ def test_a_process_runs_until_it_has_ended() -> None:
     process.communicate(b"\n", timeout=30)
     assert not runs(process.pid)
     assert runs(os.getpid())
+    assert [pid for pid in (2**31, 2**40, 2**70) if runs(pid)] == []
 
 
 def test_editors_are_examined_aside(project: str) -> None:

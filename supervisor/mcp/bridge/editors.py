@@ -27,9 +27,9 @@ def is_same_folder(path: str, project: str) -> bool:
     """Return whether a path, as an editor writes it, is that of the project.
 
     Symbolic links are followed, and letters compared as the file system does that. A folder that does not exist (for
-    this user) is compared by its path.
+    this user) is compared by its path. A relative path is no project's: the editor may run in any folder.
     """
-    if not path:
+    if not os.path.isabs(path):  # noqa: PTH117
         return False
     with contextlib.suppress(OSError, ValueError):
         return os.path.samefile(path, project)  # noqa: PTH121 (no pathlib, as everywhere in the bridge)

@@ -26,6 +26,8 @@ elif sys.platform == "linux":
 
         try:
             descriptor = os.pidfd_open(pid)
+        except OverflowError:
+            return False
         except OSError as problem:
             return isinstance(problem, PermissionError)
         try:
@@ -41,6 +43,8 @@ else:
         """Return whether a process with this id runs, or has ended and waits for its parent."""
         try:
             os.kill(pid, 0)
+        except OverflowError:
+            return False
         except OSError as problem:
             return isinstance(problem, PermissionError)
         return True

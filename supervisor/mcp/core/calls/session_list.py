@@ -6,6 +6,9 @@ from ..messages import scan
 from ..messages.message import Message, whole_body
 from ..servers import EditorSession, Pin
 
+PID_MAX = 2**32 - 1
+"""No system has larger ids of processes, and the daemon takes none."""
+
 
 def list_request(pin: Pin) -> tuple[str, dict[str, Any]]:
     """Return the method and the params of the request for the list."""
@@ -46,5 +49,5 @@ def _session_in(row: dict[str, Any], pin: Pin) -> EditorSession | None:
     if not isinstance(name, str) or not name or not isinstance(project, str):
         return None
     is_active = pin.active is not None and row.get(pin.active) is True
-    usable = isinstance(pid, int) and not isinstance(pid, bool) and pid > 0
+    usable = isinstance(pid, int) and not isinstance(pid, bool) and 0 < pid <= PID_MAX
     return EditorSession(name, project, pid if usable else None, is_active)
