@@ -48,6 +48,8 @@ def asked(given: Mapping[str, str]) -> Mapping[str, str]:
         (r"A=$'caf\303\251'", "caf\u00e9"),
         (r'A="old \"form\" \$x"', 'old "form" $x'),
         ("A=$'", "$'"),
+        # Line ends of Unicode, which are not quoted.
+        ("A=one\u2028B=two\x85C=three\x0bD=four", "one\u2028B=two\x85C=three\x0bD=four"),
     ],
 )
 def test_printed_variables_are_read(line: str, value: str) -> None:

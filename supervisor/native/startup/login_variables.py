@@ -56,7 +56,8 @@ def _run(command: Sequence[str], variables: Mapping[str, str]) -> str:
 def parse_environment(text: str) -> dict[str, str]:
     """Return the variables that `systemctl show-environment` prints, one on each line, quoted as for a shell."""
     found = {}
-    for line in text.splitlines():
+    # Values may have other line ends of Unicode, which are not quoted.
+    for line in text.split("\n"):
         name, equals, value = line.partition("=")
         if name and equals:
             found[name] = _unquote(value)
