@@ -108,6 +108,7 @@ def test_two_clients_never_use_one_editor_at_once(small: SmallHome, connect: Con
         assert error["retryable"]
         assert error["retry_after_ms"] == 1000
         assert "test 1 runs write" in error["message"]
+        assert (error["data"]["running"]["name"], error["data"]["running"]["tool"]) == ("test 1", "write")
         assert not small.journal(word="second")
     assert word_of(first.answer(running)["result"]) == "first"
     assert word_of(second.tool("write", word="third")) == "third"

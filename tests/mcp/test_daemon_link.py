@@ -9,9 +9,11 @@ from typing import Any, Self
 import pytest
 
 from supervisor.client import autostart, discovery
+from supervisor.client.client import RemoteError
 from supervisor.errors import TimedOut
 from supervisor.mcp.bridge import daemon_link
 from supervisor.mcp.bridge.daemon_link import DaemonLink
+from supervisor.mcp.bridge.daemon_rows import problem_from
 from supervisor.mcp.core.events_and_actions import EnsureFailed, EnsureSucceeded, Event, ServerReady
 from supervisor.native.facts import folders
 from tests.e2e.home import eventually
@@ -160,3 +162,9 @@ def test_the_server_before_is_released(monkeypatch: pytest.MonkeyPatch) -> None:
     daemon.row = {**daemon.row, "id": "small-2"}
     daemon.ensure_server()
     assert daemon.released == ["small"]
+
+
+@pytest.mark.parametrize(("code", "kept"), [("EDITOR_BUSY", {"cause": "queue"}), ("START_FAILED", None)])
+def test_only_a_busy_editor_has_data_for_a_model(code: str, kept: object) -> None:
+    error = RemoteError({"message": "no", "data": {"code": code, "cause": "queue", "fault": "environment"}})
+    assert problem_from(error).data == kept

@@ -110,4 +110,6 @@ def problem_from(error: Any) -> Problem:
     """Return an error of the daemon, or of its client, as a problem."""
     retryable = error.retryable or error.code in {"DISCONNECTED_AFTER_ACCEPT", "DISCONNECTED_BEFORE_ACCEPT"}
     hint = None if error.hint is None else f"Hint: {error.hint}."
-    return Problem(error.code, error.message, hint, retryable, error.fault.value, error.retry_after_ms)
+    # Other errors have ends of logs in their data, which are not for a model.
+    data = error.data if error.code == "EDITOR_BUSY" else None
+    return Problem(error.code, error.message, hint, retryable, error.fault.value, error.retry_after_ms, data)
