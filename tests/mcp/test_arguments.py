@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from supervisor.mcp.core.messages.arguments import given_argument, with_argument
+from supervisor.mcp.core.messages.headers import modern
 from supervisor.mcp.core.messages.message import Message, parse
 
 NAME = "session_id"
@@ -43,6 +44,13 @@ def test_an_argument_that_is_missing_is_filled_in(params: bytes, filled: bytes) 
     message = call(params)
     assert given_argument(message, NAME) is None
     assert with_argument(message, NAME, "e").text == BEGINNING + filled + b"}"
+
+
+@pytest.mark.parametrize("params", [b'{"name":"x","arguments":{"a":1,"session_id":""}}', b'{"name":"x"}'])
+def test_a_header_gets_the_argument_too(params: bytes) -> None:
+    schema = {"properties": {NAME: {"type": "string", "x-mcp-header": "Editor"}}}
+    filled = with_argument(call(params), NAME, "e")
+    assert dict(modern(filled, {"inputSchema": schema}))["Mcp-Param-Editor"] == "e"
 
 
 @pytest.mark.parametrize("value", ['"game@1"', "5", "false", "[]", '{"a":1}', '" "'])

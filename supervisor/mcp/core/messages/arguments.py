@@ -26,9 +26,13 @@ def given_argument(message: Message, name: str) -> Any:
 def with_argument(message: Message, name: str, value: str) -> Message:
     """Return a call with an argument added, or put in the place of an empty one. All other bytes stay as they are.
 
+    The params have the argument too, because headers may repeat it.
     A call whose `arguments` is neither an object nor null is returned unchanged: the server refuses it.
     """
     text = message.text
+    known = message.params.get("arguments")
+    if known is None or isinstance(known, dict):
+        message = message._replace(params={**message.params, "arguments": {**(known or {}), name: value}})
     filled = encode(value)
     member = encode(name) + b":" + filled
     start, end = scan.member_spans(text, is_checked=True).get("params", (0, 0))
