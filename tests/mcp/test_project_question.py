@@ -199,6 +199,20 @@ def test_a_modern_call_is_answered_by_the_question() -> None:
     assert 4 in sent
 
 
+def test_the_answer_may_come_twice() -> None:
+    talk = RootsTalk()
+    talk.ask(3, "tools/call", name="a", **modern(roots={}))
+    state = talk.said[-1]["result"]["requestState"]
+    given = {"inputResponses": {state: {"roots": [{"uri": URI}]}}, "requestState": state}
+    for identifier in (4, 5):
+        talk.ask(identifier, "tools/call", name="a", **given, **modern(roots={}))
+    assert talk.sought == [(URI,)]
+    talk.feed(ProjectDecided(has_changed=True))
+    talk.open_modern()
+    sent = [json.loads(each.text)["params"] for each in talk.sent if b"tools/call" in each.text]
+    assert sent == [{"name": "a", **modern(roots={})}] * 2
+
+
 def test_a_modern_client_without_roots_is_not_asked() -> None:
     talk = RootsTalk()
     talk.ask(3, "tools/call", name="a", **modern())

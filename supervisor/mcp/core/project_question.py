@@ -39,7 +39,7 @@ class ProjectQuestion:
         self._outbox = outbox
         self._requests = requests
         self._local = local
-        self._prefix = prefix
+        self._id_prefix = f"{prefix}-roots"
         self._is_needed = is_needed
         self._is_open = is_needed
         """Whether requests wait for the project."""
@@ -68,10 +68,13 @@ class ProjectQuestion:
 
     def take_input(self, message: Message) -> Message:
         """Return a request without the answer to our question, which is handled if the request has it."""
-        responses = message.params.get("inputResponses")
-        if self._asked is None or message.params.get("requestState") != self._asked:
+        state = message.params.get("requestState")
+        if not isinstance(state, str) or not state.startswith(self._id_prefix):
             return message
-        self._find_project(responses.get(self._asked) if isinstance(responses, dict) else None)
+        if state == self._asked:
+            responses = message.params.get("inputResponses")
+            self._find_project(responses.get(state) if isinstance(responses, dict) else None)
+        # A client may send a request with the answer twice. The server knows nothing of it.
         return _without_input(message)
 
     def holds(self, request: ClientRequest, now: float) -> bool:
@@ -108,7 +111,7 @@ class ProjectQuestion:
 
     def _next_id(self) -> str:
         self._count += 1
-        return f"{self._prefix}-roots{self._count}"
+        return f"{self._id_prefix}{self._count}"
 
     def _find_project(self, result: Any) -> None:
         """Have the project looked for in the roots of a result. Anything else has none."""
