@@ -153,7 +153,7 @@ def test_unknown_tools_wait_for_the_list_of_tools() -> None:
     assert talk.calls() == [{"editor": "h"}]
 
 
-def test_a_closed_editor_is_told_with_the_open_projects() -> None:
+def test_a_closed_editor_names_the_open_projects() -> None:
     talk = CallTalk()
     talk.call("write")
     talk.list_sessions(("t", THERE, 7))
@@ -241,7 +241,7 @@ def test_a_lost_session_is_named_again_only_if_that_does_no_harm() -> None:
     assert len(talk.calls()) == 3
 
 
-def test_a_list_that_cannot_be_read_is_told() -> None:
+def test_a_list_that_cannot_be_read_is_an_error() -> None:
     talk = CallTalk()
     talk.call("write")
     for _ in range(TRIES_MAX):

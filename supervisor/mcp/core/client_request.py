@@ -60,9 +60,9 @@ class ClientRequest:
         self.has_lost_session = False
         """Whether the server did not know that session, and may have executed a part of the call."""
         self.waits_for: str | None = None
-        """What the request waits for while a server is ready, for people."""
+        """What the request waits for, for people. None if no server is ready."""
         self.problem: Problem | None = None
-        """Why the request could not be sent last, while a server was ready."""
+        """Why the request could not be sent last. None if no server is ready."""
         token = message.meta.get("progressToken")
         self._token: Id | None = token if isinstance(token, str | int) and not isinstance(token, bool) else None
         self._progress_count = 0

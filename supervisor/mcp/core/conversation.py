@@ -171,6 +171,7 @@ class Conversation:
             # In this era the end of the exchange tells the server.
             self._outbox.abort_exchange(request.exchange)
         elif request.exchange is not None:
+            self._streams.note_cancelled(request.exchange, self._now)
             self._server_side.session.send_to_server(message.text)
 
     # --- the daemon ---
@@ -232,8 +233,7 @@ class Conversation:
 
     def _do_what_is_possible(self) -> None:
         """Do everything that is possible now. Called after each event."""
-        refusal = self._server_use.drop_failed_session(self._now)
-        if refusal is not None:
+        if (refusal := self._server_use.drop_failed_session(self._now)) is not None:
             self._refuse_session(refusal)
         self._question.close(self._now)
         self._server_side.take_lists()
@@ -269,6 +269,8 @@ class Conversation:
     def _answer_or_send(self, request: ClientRequest) -> None:
         """Answer a held request from what is known, or send it, if that is possible now."""
         server = self._server_side.ready_server
+        if server is None:
+            request.waits_for = request.problem = None
         if server is None or request.method in GREETING_METHODS:
             answer = self._local.answer(request, is_setting=self._server_side.is_setting(request.message))
             if answer is not None:
@@ -286,8 +288,7 @@ class Conversation:
         self._server_side.note_request_sent(server)
         session = self._server_side.session
         handler = Forwarding(request, self._server_side.relay, session, self)
-        headers = self._server_side.headers_for(message)
-        exchange = self._outbox.begin_exchange(server, headers, message.text, handler)
+        exchange = self._outbox.begin_exchange(server, self._server_side.headers_for(message), message.text, handler)
         request.mark_sent(exchange, server.number, session.number, self._now)
         self._calls.note_sent(request)
 

@@ -6,6 +6,7 @@ from .client_request import TOOL_CALL, ClientRequest
 from .events_and_actions import ExchangeEnded, Problem
 from .messages.headers import is_modern, is_plain
 from .messages.message import Message, UnusableMessageError, encode, parse
+from .messages.modern_rules import HEADER_MISMATCH
 from .messages.replies import error
 from .relay import Relay
 from .servers import Outcome
@@ -21,10 +22,16 @@ TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
 SERVER_FAILED = 500
 """This status and those above it say that the server has failed."""
 
-PAUSE_MAX_S = 10.0
-HEADER_MISMATCH = -32020
+PAUSE_MIN_S, PAUSE_MAX_S = 0.05, 10.0
 LISTS_PAUSE_S = 0.2
 """How long a request waits for the lists to be read again."""
+
+
+def wanted_pause(end: ExchangeEnded) -> float | None:
+    """Return the pause after which a server wants a refused request again. Returns None if it does not ask for that."""
+    if end.status not in {TOO_MANY_REQUESTS, UNAVAILABLE} or end.retry_after_s is None:
+        return None
+    return min(max(end.retry_after_s, PAUSE_MIN_S), PAUSE_MAX_S)
 
 
 class Verdict(NamedTuple):
@@ -118,8 +125,9 @@ class Forwarding:
             return self._send_again(Verdict(drop_session=True))
         if end.status == UNAUTHORIZED:
             return self._send_again(Verdict(leave_server=True))
-        if end.status in {TOO_MANY_REQUESTS, UNAVAILABLE} and end.retry_after_s is not None:
-            return self._send_again(Verdict(pause_s=min(max(end.retry_after_s, 0.05), PAUSE_MAX_S)))
+        pause_s = wanted_pause(end)
+        if pause_s is not None:
+            return self._send_again(Verdict(pause_s=pause_s))
         return self._judge_body(end, self._error_answer_in(end))
 
     def _judge_body(self, end: ExchangeEnded, answer: Message | None) -> Verdict:

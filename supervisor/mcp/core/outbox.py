@@ -71,10 +71,6 @@ class Outbox:
         if found is not None:
             found[0].on_end(end)
 
-    def runs(self, exchange: int) -> bool:
-        """Return whether an exchange is not over."""
-        return exchange in self._handlers
-
     def exchanges_with(self, server: int) -> list[int]:
         """Return the exchanges with a server that are not over, the oldest first."""
         return [exchange for exchange, (_, number) in self._handlers.items() if number == server]

@@ -4,7 +4,7 @@ from typing import Protocol
 
 from ..client_request import ClientRequest
 from ..events_and_actions import EditorsExamined, ExamineEditors, ExchangeEnded, Problem
-from ..forwarding import UNAUTHORIZED, UNKNOWN_SESSION, Verdict
+from ..forwarding import UNAUTHORIZED, UNKNOWN_SESSION, Verdict, wanted_pause
 from ..local_answers import LocalAnswers
 from ..messages.message import Message, parse
 from ..messages.replies import request as request_text
@@ -34,6 +34,9 @@ POLL_S = 0.25
 
 TRIES_MAX = 3
 """How often a list of another shape is read before a call is refused."""
+
+READING_S = 10.0
+"""How long one reading of the list may take, with the examination. Then it is closed, and another one begins."""
 
 
 class ReadingListener(Protocol):
@@ -76,6 +79,10 @@ class EditorSessions:
         """When the server became ready; when an editor may have lost its session last, or one may have come."""
         self._failed: _Reading | None = None
         """The last reading, if it has failed."""
+        self._pause_s: float | None = None
+        """The pause that the server wants before the list is read again, until the pause begins."""
+        self._failed_until = 0.0
+        """When the list may be read again."""
         self._failures = 0
         self._processes: dict[str, int | None] = {}
         """The sessions in the last list, and the processes of their editors."""
@@ -97,9 +104,15 @@ class EditorSessions:
         Called after each event, before `find` is called for all that waits.
         """
         self.deadline = NEVER
+        if self._pause_s is not None:
+            self._failed_until, self._pause_s = now + self._pause_s, None
+        if self._reading is not None and now >= self._reading.began_at + READING_S:
+            self._outbox.abort_exchange(self._reading.exchange)
+            self._failed, self._reading = self._reading, None
         if server == self._server:
             return
         self._server, self._match, self._failed, self._failures = server, None, None, 0
+        self._failed_until = 0.0
         self._ready_at = self._happened_at = now
         self.forget()
 
@@ -183,10 +196,11 @@ class EditorSessions:
         """Read the list again later. If the server has not answered, it may be lost."""
         if reading is not self._reading:
             return
-        self._reading, self._failed = None, reading
+        self._reading, self._failed, self._failed_until = None, reading, reading.began_at + POLL_S
         is_lost = end.outcome in (Outcome.NOT_SENT, Outcome.LOST) or end.status == UNAUTHORIZED
         is_unknown = end.outcome is Outcome.REFUSED and end.status == UNKNOWN_SESSION
-        if not is_lost and not is_unknown:
+        self._pause_s = wanted_pause(end)
+        if not is_lost and not is_unknown and self._pause_s is None:
             self._failures += 1
         verdict = Verdict(leave_server=is_lost, drop_session=is_unknown)
         self._listener.reading_failed(verdict, reading.server.number, reading.session_number)
@@ -199,22 +213,25 @@ class EditorSessions:
         failed = self._failed
         if failed is not None and self._failures >= TRIES_MAX and failed.number >= first:
             return problems.UNREADABLE
-        if self._reading is not None or self._server is None:
+        if self._server is None:
             return None
-        if failed is not None and now < failed.began_at + POLL_S:
-            self.deadline = min(self.deadline, failed.began_at + POLL_S)
-        else:
-            self._begin(self._server, pin, now)
+        if self._reading is None and now < self._failed_until:
+            self.deadline = min(self.deadline, self._failed_until)
+            return None
+        reading = self._reading or self._begin(self._server, pin, now)
+        self.deadline = min(self.deadline, reading.began_at + READING_S)
         return None
 
-    def _begin(self, server: Server, pin: Pin, now: float) -> None:
+    def _begin(self, server: Server, pin: Pin, now: float) -> "_Reading":
         self._count += 1
         method, params = list_request(pin)
         if self._local.is_modern:
             params["_meta"] = dict(self._local.client_meta)
         message = parse(request_text(f"{self._prefix}-p{self._count}", method, params))
-        self._reading = _Reading(self, self._count, server, self._server_side.session.number, pin, now)
-        self._outbox.begin_exchange(server, self._server_side.headers_for(message), message.text, self._reading)
+        reading = self._reading = _Reading(self, self._count, server, self._server_side.session.number, pin, now)
+        headers = self._server_side.headers_for(message)
+        reading.exchange = self._outbox.begin_exchange(server, headers, message.text, reading)
+        return reading
 
     def _choose(self, ours: list[EditorSession]) -> EditorSession | None:
         """Return the session to use, if several editors have the project open.
@@ -247,6 +264,7 @@ class _Reading:
         self.server = server
         self.session_number = session_number
         self.began_at = now
+        self.exchange = 0
         self.sessions: tuple[EditorSession, ...] = ()
         self.running: frozenset[int] = frozenset()
         """The editors of this project that had no session and whose processes were running."""

@@ -11,6 +11,7 @@ from ..messages.message import Message
 from ..outbox import Outbox
 from ..server_side import ServerSide
 from ..servers import EditorSession, Pin, Server
+from . import problems
 from .editor_sessions import EditorSessions
 
 NO_GATE = "off"
@@ -26,6 +27,8 @@ ASK_PAUSE_S = 0.5
 _NOT_ADMITTED = Problem(
     EDITOR_BUSY, "the daemon has not said in time whether other calls run on this editor", retryable=True
 )
+
+_NO_TOOLS = Problem("SERVER_NOT_READY", "the server has not listed its tools in time", retryable=True, fault="server")
 
 CallNews = EditorsChanged | EditorsExamined | CallAdmitted | CallRefused
 
@@ -84,6 +87,7 @@ class CallPreparation:
             return self._prepare_call(request, server, now)
         if request.method != RESOURCE_READ or server.pin is None or not self._reads_editor(request.message, server.pin):
             return request.message
+        request.problem = problems.UNREADABLE
         found = self._sessions.find_active(request, server.pin, now)
         return found if found is None or isinstance(found, Problem) else request.message
 
@@ -94,15 +98,18 @@ class CallPreparation:
             self._begin_unasked(request, server, None)
             return message
         if not self._knows_tool(request, server, now):
-            request.waits_for = "waiting for the server's list of tools"
+            request.waits_for, request.problem = "waiting for the server's list of tools", _NO_TOOLS
             return None
         named = self._name_editor(request, server.pin, now)
         if not isinstance(named, _NamedCall):
             request.waits_for = f"waiting for the editor of {self._sessions.project}"
+            request.problem = problems.UNREADABLE
             return named
         pid = named.editor_pid
         if server.gate != NO_GATE and not self._is_read_only(request) and not self._is_admitted(request, server, pid):
-            request.waits_for, request.problem = "waiting for other calls on this editor", _NOT_ADMITTED
+            request.waits_for = "waiting for other calls on this editor"
+            if request.problem in (None, _NO_TOOLS, problems.UNREADABLE):
+                request.problem = _NOT_ADMITTED
             return None
         self._begin_unasked(request, server, pid)
         return named.message
@@ -156,10 +163,15 @@ class CallPreparation:
             case EditorsExamined():
                 self._sessions.on_examined(event, now)
             case CallAdmitted(number):
-                for call in self._running.values():
-                    call.is_admitted = call.is_admitted or call.number == number
+                self._admit(number)
             case CallRefused(number, problem):
                 self._refuse(number, problem, now)
+
+    def _admit(self, number: int) -> None:
+        """Note that the daemon has admitted a call. Its editor is looked at again, because the call may have waited."""
+        for request, call in self._running.items():
+            if call.number == number:
+                call.is_admitted, request.first_look = True, None
 
     def _refuse(self, number: int, problem: Problem, now: float) -> None:
         """Answer a call that the daemon has not admitted. Without a verdict of the daemon, it is asked again."""
@@ -179,6 +191,8 @@ class CallPreparation:
         """Return how a request goes on after an exchange, given what the exchange says about its editor's session."""
         session, pin = request.session, None if self._server_side.server is None else self._server_side.server.pin
         if session is None:
+            # Another editor may be the active one when the request is sent again.
+            request.first_look = None
             return verdict
         request.session = None
         answer = verdict.answer

@@ -19,6 +19,8 @@ RESUME_PAUSE_MIN_S = 0.1
 
 LEFT_OPEN_S = 2.0
 """How long a stream may stay open after its answer. Servers close it at once, and the connection is used again."""
+CANCELLED_S = 60.0
+"""How long an exchange may go on after its request was cancelled. Some servers never end it."""
 
 
 class ClosedStream(NamedTuple):
@@ -45,7 +47,9 @@ class ResponseStreams:
         self._requests = requests
         self._waiting: list[_Waiting] = []
         self._left_open: dict[int, float] = {}
-        """Exchange -> when its answer came."""
+        """Exchange -> when it is closed, after its answer came."""
+        self._cancelled: dict[int, float] = {}
+        """Exchange -> when it is closed, after its request was cancelled."""
 
     def resume_later(self, request: ClientRequest, stream: ClosedStream, now: float) -> None:
         """Let the stream of a request go on after the pause. What comes then goes to the same handler."""
@@ -56,7 +60,11 @@ class ResponseStreams:
     def note_answered(self, exchange: int | None, now: float) -> None:
         """Note that the answer in an exchange was there, so that nothing waits for the rest."""
         if exchange is not None:
-            self._left_open[exchange] = now
+            self._left_open[exchange] = now + LEFT_OPEN_S
+
+    def note_cancelled(self, exchange: int, now: float) -> None:
+        """Note that the client has cancelled the request of an exchange, which the server ends when it has stopped."""
+        self._cancelled[exchange] = now + CANCELLED_S
 
     def advance(self, current: LegacySession, now: float) -> None:
         """Ask for streams whose pause is over, and close those that were left open. Called after each event.
@@ -74,12 +82,16 @@ class ResponseStreams:
             elif self._requests.has(request):
                 headers = (*session.headers, ("Last-Event-ID", end.last_event_id or ""))
                 request.exchange = self._outbox.begin_exchange(session.server, headers, b"", handler, "GET")
-        for exchange, since in list(self._left_open.items()):
-            if not self._outbox.runs(exchange) or now >= since + LEFT_OPEN_S:
-                del self._left_open[exchange]
-                self._outbox.abort_exchange(exchange)
+        for closing in (self._left_open, self._cancelled):
+            for exchange, due_at in list(closing.items()):
+                if not self._outbox.is_open(exchange) or now >= due_at:
+                    del closing[exchange]
+                    self._outbox.abort_exchange(exchange)
 
     @property
     def deadline(self) -> float:
-        """Return when the next stream is asked for."""
-        return min((waiting.due_at for waiting in self._waiting), default=NEVER)
+        """Return when the next stream is asked for, or the exchange of a cancelled request is closed.
+
+        A stream that is left open after its answer is closed at the next event: no wake-up is spent on it.
+        """
+        return min((*(waiting.due_at for waiting in self._waiting), *self._cancelled.values()), default=NEVER)
