@@ -1,7 +1,10 @@
 """`down` and `restart` against a daemon that answers from a script."""
 
+from typing import Any
+
 import pytest
 
+from supervisor.cli.server_commands import several_servers
 from supervisor.errors import Busy
 from tests.cli.conftest import Run
 from tests.cli.objects import server
@@ -68,6 +71,11 @@ def occupied() -> Busy:
     return Busy("game-1 is busy: importing", hint="try again later", data={"running": running, "reason": "importing"})
 
 
+def start_is_running() -> Busy:
+    running = {"method": "server.ensure", "request": "r-1", "holder": "game-1", "elapsed_ms": 100}
+    return Busy("server.ensure is running", hint="try again later", data={"running": running})
+
+
 @pytest.mark.parametrize(("command", "method"), [("down", "server.stop"), ("restart", "server.restart")])
 class TestABusyEditor:
     def test_is_reported_with_the_hint_to_force(self, run: Run, daemon: Script, command: str, method: str) -> None:
@@ -83,11 +91,20 @@ class TestABusyEditor:
         assert run(command, "godot-ai", "--force").code == 0
         assert daemon.params(method) == {"server": "godot-ai", "force": True}
 
-    def test_differs_from_a_busy_server(self, run: Run, daemon: Script, command: str, method: str) -> None:
-        running = {"method": "server.ensure", "request": "r-1", "holder": "game-1", "elapsed_ms": 100}
-        daemon.answers[method] = Busy("server.ensure is running", hint="try again later", data={"running": running})
+    def test_differs_from_a_busy_server(
+        self, run: Run, daemon: Script, command: str, method: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(several_servers, "BUSY_WAIT_S", 0.3)
+        daemon.answers[method] = start_is_running()
         outcome = run(command, "godot-ai", "--json")
         assert (outcome.code, outcome.error["hint"]) == (8, "try again later")
+        assert len(daemon.all_params(method)) > 1
+
+    def test_waits_for_a_start_that_is_running(self, run: Run, daemon: Script, command: str, method: str) -> None:
+        answers: list[Any] = [start_is_running(), server(state="stopped")]
+        daemon.answers[method] = lambda _: answers.pop(0)
+        assert run(command, "godot-ai").code == 0
+        assert answers == []
 
 
 def test_restart_prints_the_new_url(run: Run, daemon: Script) -> None:

@@ -1,5 +1,6 @@
 """Stops or restarts several servers one after the other: the common part of `down` and `restart`."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,12 @@ from ...errors import NotFound, SupervisorError
 from .. import exit_codes, output, remote, server_choice
 from ..context import shell
 from ..deadline import Deadline
+
+BUSY_WAIT_S = 10.0
+"""How long a command waits for another operation on its server, such as a start that an AI client has asked for."""
+
+BUSY_PAUSE_S = 0.25
+"""The pause between two attempts."""
 
 METHODS = {"down": "server.stop", "restart": "server.restart"}
 
@@ -91,16 +98,30 @@ def _selected(client: Client, command: str, selection: Selection) -> list[str]:
 
 
 def _stop_or_restart_one(client: Client, command: str, server: str, selection: Selection) -> JsonObject:
-    """Stop or restart one server. If a busy editor prevents that, the error's hint names --force."""
+    """Stop or restart one server, after an operation that runs on it. Returns the server.
+
+    Raises:
+        SupervisorError: the operation still runs after `BUSY_WAIT_S`, or a busy editor prevents the stop: the hint then
+            names --force. Or the stop has failed.
+    """
+    waits_until = time.monotonic() + BUSY_WAIT_S
+    while True:
+        try:
+            return _try_to_stop_or_restart(client, command, server, selection)
+        except SupervisorError as problem:
+            running = problem.data.get("running") if problem.code == "BUSY" else None
+            method = running.get("method") if isinstance(running, Mapping) else None
+            if method == "editor.state":
+                problem.hint = f"wait, or: godot-supervisor {command} {server} --force"
+            if method in (None, "editor.state") or time.monotonic() > waits_until or selection.deadline.passed:
+                raise
+        time.sleep(BUSY_PAUSE_S)
+
+
+def _try_to_stop_or_restart(client: Client, command: str, server: str, selection: Selection) -> JsonObject:
     params = {"server": server, "force": True} if selection.force else {"server": server}
-    try:
-        with shell.explaining(client):
-            answer: JsonObject = remote.run_operation(
-                client, METHODS[command], params, as_json=selection.as_json, deadline=selection.deadline
-            )
-    except SupervisorError as problem:
-        running = problem.data.get("running")
-        if problem.code == "BUSY" and isinstance(running, Mapping) and running.get("method") == "editor.state":
-            problem.hint = f"wait, or: godot-supervisor {command} {server} --force"
-        raise
+    with shell.explaining(client):
+        answer: JsonObject = remote.run_operation(
+            client, METHODS[command], params, as_json=selection.as_json, deadline=selection.deadline
+        )
     return answer
