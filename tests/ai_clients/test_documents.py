@@ -11,6 +11,7 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from supervisor.mcp.ai_clients.documents import json_edit, toml_edit
+from supervisor.mcp.ai_clients.documents.hiding import hide_toml
 from supervisor.mcp.ai_clients.documents.json_tree import Dialect
 from supervisor.mcp.ai_clients.documents.text_edit import DocumentError
 from tests.gates import examples
@@ -107,6 +108,32 @@ def test_an_update_keeps_what_a_user_has_added() -> None:
         '[mcp_servers.godot]\nargs = ["mcp"]\ncommand = "/home/me/.local/bin/godot-supervisor" # mine\n'
         "startup_timeout_sec = 9\n"
     )
+
+
+@pytest.mark.parametrize("added", ["startup_timeout_sec = 9", "x = 1.5", "x = 1979-05-27", "x = [1, { y = nan }]"])
+def test_values_that_a_user_has_added_go_with_the_entry(added: str) -> None:
+    edited = toml_edit.set_table("a = 1\n", TOML_PATH, VALUE)
+    assert toml_edit.delete(f"{edited.text}{added}\n", TOML_PATH, edited.surroundings) == "a = 1\n"
+
+
+def test_an_entry_in_an_inline_table_is_updated() -> None:
+    text = "[mcp_servers]\ngodot = { command = 'old', startup_timeout_sec = 9 } # mine\nb.command = 'y'\n"
+    assert toml_edit.set_table(text, TOML_PATH, VALUE).text == (
+        '[mcp_servers]\ngodot = { command = "/home/me/.local/bin/godot-supervisor", startup_timeout_sec = 9, '
+        "args = [\"mcp\"] } # mine\nb.command = 'y'\n"
+    )
+
+
+def test_quotation_marks_that_nothing_closes_are_read_once() -> None:
+    # Each reading of all that follows would make the effort quadratic: hours.
+    with pytest.raises(DocumentError):
+        json_edit.read('{"a": 1}/' + '\\"' * 300_000, PATH, JSONC)
+
+
+def test_a_line_that_looks_like_a_header_is_hidden() -> None:
+    shown = {"mcp_servers", "mcp"}
+    text = '[mcp_servers.godot]\nx = [\n["secret"],\n[secret]\n]\n'
+    assert hide_toml(text, shown) == "[mcp_servers.godot]\nx = …\n…\n…\n…\n"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ _JSON = re.compile(
     re.DOTALL,
 )
 _TOML_KEY = re.compile(r"^\s*[A-Za-z0-9_\-\"'. \t]+?\s*=")
-_TOML_HEADER = re.compile(r"^\s*\[\[?[^\]=#]*\]\]?\s*$")
+_TOML_HEADER = re.compile(r"^\s*\[[^\]=#]*\]\s*$")
 
 
 def hide_json(text: str, shown: Collection[str]) -> str:
@@ -36,17 +36,22 @@ def hide_json(text: str, shown: Collection[str]) -> str:
 
 
 def hide_toml(text: str, shown: Collection[str]) -> str:
-    """Return lines of TOML with `…` for comments, and for each value with a text that is not in `shown`."""
+    """Return lines of TOML with `…` for comments, and for each value with a text that is not in `shown`.
+
+    Of headers, those are left whose first key is in `shown`: a line of a list or of a text may look like a header.
+    """
     return "\n".join(_hide_toml_line(line, shown) for line in text.split("\n"))
 
 
 def _hide_toml_line(line: str, shown: Collection[str]) -> str:
-    if not line.strip() or _TOML_HEADER.match(line):
+    if not line.strip():
         return line
     try:
         values = tomllib.loads(line)
     except tomllib.TOMLDecodeError:
         values = {}
+    if _TOML_HEADER.match(line):
+        return line if values and all(key in shown for key in values) else HIDDEN
     if values and "#" not in line and all(each in shown for each in _leaves(values)):
         return line
     key = _TOML_KEY.match(line)

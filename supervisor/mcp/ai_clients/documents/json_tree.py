@@ -10,9 +10,11 @@ from .text_edit import DocumentError, Path, line_number
 
 WHITESPACE = " \t\r\n"
 
-_STRING = r'"(?:[^"\\\n]|\\.)*"'
-_COMMENT = re.compile(rf"({_STRING})|//[^\r\n]*|/\*.*?\*/", re.DOTALL)
-_TRAILING_COMMA = re.compile(rf"({_STRING})|,(?=[ \t\r\n]*[}}\]])")
+_UNCLOSED = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*'
+_STRING = rf'{_UNCLOSED}"'
+# A quotation mark that nothing closes takes the rest of its line, so that each character is read once.
+_COMMENT = re.compile(rf'({_UNCLOSED}"?)|//[^\r\n]*|/\*.*?\*/', re.DOTALL)
+_TRAILING_COMMA = re.compile(rf'({_UNCLOSED}"?)|,(?=[ \t\r\n]*[}}\]])')
 _BRACKET = re.compile(rf"{_STRING}|[{{}}\[\]]")
 _SCALAR = re.compile(rf"{_STRING}|[^\s,{{}}\[\]:]+")
 _NOT_BLANK = re.compile(r"[^ \t\r\n]")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from .text_edit import DocumentError, Edited, Path, Surroundings, line_end, without_mark
-from .toml_statements import lines_of, parse, parsed_statement, statements_of
+from .toml_statements import Statement, lines_of, parse, parsed_statement, statements_of
 
 _OPENING = re.compile(r"[^=]*=[ \t]*\{")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -120,7 +120,10 @@ def _shown(value: Any) -> str:
         return _text(value)
     if isinstance(value, dict):
         return _inline(value)
-    return f"[{', '.join(_shown(each) for each in value)}]"
+    if isinstance(value, list):
+        return f"[{', '.join(_shown(each) for each in value)}]"
+    # A number or a date, which a user has added.
+    return str(value)
 
 
 def _inline(value: dict[str, Any]) -> str:
@@ -139,7 +142,10 @@ def _update(text: str, path: Path, value: dict[str, Any], existing: dict[str, An
     lines = lines_of(text)
     end = line_end(text)
     statements = list(statements_of(lines))
-    header = next((each for each in statements if each.path == tuple(path) and each.is_header), None)
+    header = next((each for each in statements if each.path == tuple(path)), None)
+    if header is not None and not header.is_header:
+        _replace_value(lines, header, {**existing, **value}, end)
+        return "".join(lines)
     for key, new in value.items():
         if existing.get(key) == new:
             continue
@@ -147,8 +153,7 @@ def _update(text: str, path: Path, value: dict[str, Any], existing: dict[str, An
             return _update(_update_table(text, (*path, key), new, existing[key]), path, value, {**existing, key: new})
         at = next((each for each in statements if each.path == (*path, key) and not each.is_header), None)
         if at is not None:
-            lines[at.first] = _with_value("".join(lines[at.first : at.last]), new, end)
-            lines[at.first + 1 : at.last] = [""] * (at.last - at.first - 1)
+            _replace_value(lines, at, new, end)
         elif header is not None and key not in existing:
             added = f"{_key(key)} = {_shown(new)}{end}"
             lines[header.first] = lines[header.first].rstrip("\r\n") + end + added
@@ -162,6 +167,12 @@ def _update_table(text: str, path: Path, value: dict[str, Any], existing: dict[s
     for key in [key for key in existing if key not in value]:
         text = _cut(text, (*path, key), None)
     return _update(text, path, value, {key: each for key, each in existing.items() if key in value})
+
+
+def _replace_value(lines: list[str], statement: Statement, value: Any, end: str) -> None:
+    """Give the statement another value, on the first of its lines."""
+    lines[statement.first] = _with_value("".join(lines[statement.first : statement.last]), value, end)
+    lines[statement.first + 1 : statement.last] = [""] * (statement.last - statement.first - 1)
 
 
 def _with_value(statement: str, value: Any, end: str) -> str:
