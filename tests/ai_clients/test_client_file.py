@@ -1,5 +1,8 @@
 """Replacing a client's file while other programs use it."""
 
+import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,10 +28,15 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def install(tmp_path: Path) -> Callable[[], FileEdit]:
     """Return a function that adds the entry to Claude Code's file."""
-    places = Places({"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)})
+    return lambda: install_as(tmp_path, "godot")
+
+
+def install_as(folder: Path, name: str) -> FileEdit:
+    """Add the entry with this name, as a command of its own."""
+    places = Places({"HOME": str(folder), "USERPROFILE": str(folder)})
     (target,) = targets(CLIENTS["claude"], USER, places, None)
-    editor = Editor(Backups(tmp_path / "home"), dry_run=False)
-    return lambda: editor.install(target, "godot", ENTRY, is_current=lambda _: False)
+    editor = Editor(Backups(folder / "home"), dry_run=False)
+    return editor.install(target, name, ENTRY, is_current=lambda _: False)
 
 
 def writing_between(monkeypatch: pytest.MonkeyPatch, file: Path, times: int) -> None:
@@ -64,6 +72,37 @@ def test_a_file_that_changes_all_the_time_is_given_up(
     assert (done.outcome, type(done.problem)) == (FAILED, ClientFileChanged)
     assert file.read_text() == '{"number": 2}'
     assert [path.name for path in file.parent.iterdir() if path.name.endswith(".new")] == []
+
+
+def test_commands_at_the_same_time_lose_no_entry(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file.write_text("{}")
+    check = client_file._check_unchanged
+    others: list[threading.Thread] = []
+
+    def check_and_meet(content: client_file.Content) -> None:
+        check(content)
+        if not others:
+            others.append(threading.Thread(target=install_as, args=(tmp_path, "other")))
+            others[0].start()
+            others[0].join(0.3)
+
+    monkeypatch.setattr(client_file, "_check_unchanged", check_and_meet)
+    assert install_as(tmp_path, "godot").outcome == ADDED
+    others[0].join()
+    assert list(json.loads(file.read_text())["mcpServers"]) == ["godot", "other"]
+
+
+def test_what_a_killed_command_has_left_is_removed(file: Path, install: Callable[[], FileEdit], tmp_path: Path) -> None:
+    file.write_text("{}")
+    old, young = (tmp_path / f"..claude.json.4711.{number}.new" for number in ("0123abcd", "4567abcd"))
+    os.link(file, old)
+    os.utime(old, (0, 0))
+    young.write_text("")
+    mine = tmp_path / "..claude.json.new"
+    mine.write_text("")
+    os.utime(mine, (0, 0))
+    assert install().outcome == ADDED
+    assert [path.exists() for path in (old, young, mine)] == [False, True, True]
 
 
 def test_a_file_that_appears_during_the_edit_is_not_overwritten(

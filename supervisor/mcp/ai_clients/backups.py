@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import ClientFileUnusable
 from ...native import private_files, trust
+from ...native.shared.lock_file import LockFile
 from ...values import frozen
 from .client_file import Content
 from .documents.text_edit import Surroundings
@@ -18,6 +19,12 @@ FOLDER = "client-files"
 BACKUPS_MAX = 10
 """Backups that are kept of one file."""
 
+LOCKED_WITHIN_S = 10.0
+"""How long another command may change files, before this one fails."""
+
+POLL_S = 0.02
+
+_LOCK = "lock"
 _RECORDS = "installed.json"
 _RECORDS_MAX = 1024 * 1024
 
@@ -34,6 +41,13 @@ class Record:
     made_folders: tuple[str, ...] = ()
     chosen: str | None = None
 
+    def with_inheritance(self, other: "Record") -> "Record":
+        """Return the record of an entry that stays when another one of its table, with that record, is removed."""
+        known = (self.surroundings, other.surroundings)
+        around = max(known, key=lambda each: (each.tables_made, bool(each.before)))
+        folders = other.made_folders or self.made_folders
+        return Record(around, self.made_file or other.made_file, folders, self.chosen)
+
 
 class Backups:
     """The folder of backups in the home of the daemon. Nothing is made before the first change."""
@@ -41,6 +55,27 @@ class Backups:
     def __init__(self, home: Path) -> None:
         self._home = home
         self._folder = home / FOLDER
+        self._lock = LockFile(self._folder / _LOCK)
+
+    def lock(self, content: Content) -> None:
+        """Wait until no other command of this program changes files of clients, and keep others waiting.
+
+        Raises:
+            ClientFileUnusable: the other command takes too long, or there can be no lock.
+        """
+        end = time.monotonic() + LOCKED_WITHIN_S
+        try:
+            self._make_folder()
+            while not self._lock.take():
+                if time.monotonic() > end:
+                    raise self._unusable(content.path, "another command is changing files of clients")
+                time.sleep(POLL_S)
+        except (OSError, trust.DistrustedError) as problem:
+            raise self._unusable(content.path, self._no_backup(problem)) from problem
+
+    def unlock(self) -> None:
+        """Let other commands change files of clients."""
+        self._lock.release()
 
     def save(self, client: str, content: Content) -> Path | None:
         """Keep a copy of a file, and return its path. Returns None if there is no file.
@@ -104,19 +139,24 @@ class Backups:
     def _write(self, path: Path, data: bytes, about: Path) -> None:
         draft = path.with_name(f"{path.name}.{os.getpid()}.new")
         try:
-            trust.make_folder(self._home)
-            trust.make_folder(self._folder)
+            self._make_folder()
             draft.unlink(missing_ok=True)
             with os.fdopen(private_files.create(draft, fresh=True), "wb") as file:
                 file.write(data)
             private_files.replace(draft, path)
         except (OSError, trust.DistrustedError) as problem:
-            reason = getattr(problem, "strerror", None) or problem
-            raise ClientFileUnusable(
-                f"{about}: no backup can be written to {self._folder}: {reason}",
-                hint="the file was not changed",
-                data={"file": str(about)},
-            ) from problem
+            raise self._unusable(about, self._no_backup(problem)) from problem
+
+    def _make_folder(self) -> None:
+        trust.make_folder(self._home)
+        trust.make_folder(self._folder)
+
+    def _no_backup(self, problem: Exception) -> str:
+        return f"no backup can be written to {self._folder}: {getattr(problem, 'strerror', None) or problem}"
+
+    @staticmethod
+    def _unusable(about: Path, problem: str) -> ClientFileUnusable:
+        return ClientFileUnusable(f"{about}: {problem}", hint="the file was not changed", data={"file": str(about)})
 
 
 def _id(path: Path) -> str:

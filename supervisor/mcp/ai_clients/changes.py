@@ -9,6 +9,7 @@ from ...errors import ClientEntryNotOurs, ClientFileChanged, ClientScopeMissing,
 from ...values import frozen
 from . import client_file
 from .backups import Backups, Record
+from .client_file import Content
 from .documents.text_edit import Surroundings
 from .entry import Entry, ExistingEntry
 from .target import Target
@@ -70,6 +71,13 @@ class Editor:
         return self._repeated(target, name, lambda: self._remove(target, name))
 
     def _repeated(self, target: Target, name: str, action: Callable[[], FileEdit]) -> FileEdit:
+        """Repeat the action while other programs change the file. Only they can, once the action has the lock."""
+        try:
+            return self._tried(target, name, action)
+        finally:
+            self._backups.unlock()
+
+    def _tried(self, target: Target, name: str, action: Callable[[], FileEdit]) -> FileEdit:
         for attempt in range(ATTEMPTS):
             try:
                 return action()
@@ -87,7 +95,7 @@ class Editor:
             note = f"the entry is switched off in {target.client.title}" if existing.disabled else None
             return FileEdit(target, name, UNCHANGED, note=note)
         edited = target.with_entry(content, name, entry)
-        client_file.check_replaceable(content)
+        self._prepare(content)
         shown = target.difference(content.text or "", edited.text, entry, *([] if existing is None else [existing]))
         outcome = ADDED if existing is None else UPDATED
         if self._dry_run:
@@ -102,11 +110,18 @@ class Editor:
             self._backups.keep_record(content, keys, replace(record or Record(), chosen=chosen))
         return FileEdit(target, name, outcome, shown, backup)
 
+    def _prepare(self, content: Content) -> None:
+        """Check that the file may be replaced, and keep other commands of this program from replacing it."""
+        if not self._dry_run:
+            self._backups.lock(content)
+            client_file.remove_old_drafts(content)
+        client_file.check_replaceable(content)
+
     def _remove(self, target: Target, name: str) -> FileEdit:
         content = target.read()
         existing = target.entry(content, name)
+        others = [entry.name for entry, _ in target.entries(content) if entry.is_ours and entry.name != name]
         if existing is None:
-            others = [entry.name for entry, _ in target.entries(content) if entry.is_ours]
             note = f"it has {', '.join(others)}, which --name or --kind removes" if others else None
             return FileEdit(target, name, ABSENT, note=note)
         if not existing.is_ours:
@@ -118,7 +133,7 @@ class Editor:
         keys = (*target.table, name)
         record = self._backups.record(content, keys)
         text = target.without_entry(content, name, None if record is None else record.surroundings)
-        client_file.check_replaceable(content)
+        self._prepare(content)
         shown = target.difference(content.text or "", text, existing)
         if self._dry_run:
             return FileEdit(target, name, REMOVED, shown)
@@ -128,4 +143,8 @@ class Editor:
         else:
             client_file.replace(content, text)
         self._backups.keep_record(content, keys, None)
+        if record is not None and others:
+            keys = (*target.table, others[0])
+            found = self._backups.record(content, keys) or Record()
+            self._backups.keep_record(content, keys, found.with_inheritance(record))
         return FileEdit(target, name, REMOVED, shown, backup)

@@ -4,13 +4,16 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ...errors import ClientFileChanged, ClientFileInvalid, ClientFileUnusable
 from ...native import private_files
+from ...native.facts import shell_line
 from ...values import frozen
 
 SIZE_MAX = 16 * 1024 * 1024
@@ -18,7 +21,11 @@ PRIVATE_MODE, SHARED_MODE = 0o600, 0o666
 """The modes of files that are made: of a user's file, in which clients keep secrets, and of one of a project, of which
 the user's umask takes away."""
 
+DRAFT_MAX_S = 60.0
+"""The age from which a draft was left by a command that was killed: a draft is replaced within milliseconds."""
+
 _OWNER_WRITES = stat.S_IWUSR
+_DRAFT = "new"
 
 
 @frozen
@@ -78,7 +85,7 @@ def check_replaceable(content: Content) -> None:
     except OSError as problem:
         raise _unusable(path, f"it cannot be read: {problem.strerror}") from problem
     if not status.st_mode & _OWNER_WRITES:
-        raise _unusable(path, "it is read-only", f"chmod u+w '{path}'")
+        raise _unusable(path, "it is read-only", shell_line(("chmod", "u+w", str(path))))
     if status.st_nlink > 1:
         raise _unusable(path, "it has a second name (a hard link), which would keep the old content", "edit it by hand")
     _check_owner(path, status)
@@ -95,7 +102,7 @@ def replace(content: Content, text: str) -> tuple[Path, ...]:
     """
     real_path = content.real_path
     made: list[Path] = []
-    draft = real_path.with_name(f".{real_path.name}.{os.getpid()}.{os.urandom(4).hex()}.new")
+    draft = real_path.with_name(f".{real_path.name}.{os.getpid()}.{os.urandom(4).hex()}.{_DRAFT}")
     try:
         made = _make_folders(real_path.parent)
         _write_draft(draft, content, text.encode())
@@ -114,6 +121,16 @@ def replace(content: Content, text: str) -> tuple[Path, ...]:
         with contextlib.suppress(OSError):
             draft.unlink()
     return tuple(made)
+
+
+def remove_old_drafts(content: Content) -> None:
+    """Remove what a killed command has left beside the file: a copy with secrets, or a second name of the file."""
+    real_path = content.real_path
+    name = re.compile(rf"\.{re.escape(real_path.name)}\.[0-9]+\.[0-9a-f]{{8}}\.{_DRAFT}")
+    with contextlib.suppress(OSError):
+        for path in real_path.parent.iterdir():
+            if name.fullmatch(path.name) and time.time() - path.lstat().st_mtime > DRAFT_MAX_S:
+                path.unlink()
 
 
 def remove(content: Content, folders: tuple[Path, ...]) -> None:
@@ -138,9 +155,12 @@ def _resolved(path: Path, inside: Path) -> Path:
     """Return what a path leads to. A link may not lead out of the folder that the file belongs to."""
     try:
         real_path, allowed = path.resolve(), inside.resolve()
+        leads_nowhere = path.is_symlink() and not real_path.exists()
+    except PermissionError as problem:
+        raise _unusable(path, f"it cannot be read: {problem.strerror}") from problem
     except (OSError, RuntimeError) as problem:
         raise _unusable(path, "its links lead nowhere") from problem
-    if path.is_symlink() and not real_path.exists():
+    if leads_nowhere:
         raise _unusable(path, f"it is a link to {real_path}, which is not there", "mend or remove the link")
     if not real_path.is_relative_to(allowed):
         hint = "replace the link by a file, or edit the file by hand"
