@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import stat
 import sys
 import tomllib
@@ -136,6 +137,12 @@ def test_a_client_is_found_by_its_program(clients: Run, user: Path) -> None:
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert "Qwen Code: godot added" in clients("install").out
+
+
+def test_a_client_is_found_by_its_file(clients: Run, user: Path) -> None:
+    (user / ".claude.json").write_text("{}")
+    assert [row["client"] for row in clients("list", "--json").document["clients"] if row["found"]] == ["claude"]
+    assert "Claude Code: godot added" in clients("install").out
 
 
 def test_a_dry_run_writes_nothing(clients: Run, user: Path, home: Path) -> None:
@@ -343,6 +350,50 @@ def test_the_local_scope_of_claude_code_is_in_the_users_file(clients: Run, user:
     assert clients("install", "codex", "--local", "--project", str(project)).code == 2
     assert clients("remove", "claude", "--local", "--project", str(project)).code == 0
     assert not (user / ".claude.json").exists()
+
+
+@pytest.mark.parametrize("text", [None, "{}", '{"a": 1}', '{\n  "mcpServers": {}\n}\n'])
+@pytest.mark.parametrize("order", ["ab", "ba"])
+def test_the_last_removal_restores_the_file(clients: Run, user: Path, text: str | None, order: str) -> None:
+    file = user / ".gemini/settings.json"
+    if text is not None:
+        file.parent.mkdir()
+        file.write_text(text)
+    for name in "ab":
+        assert clients("install", "gemini", "--name", name).code == 0
+    for name in order:
+        assert clients("remove", "gemini", "--name", name).code == 0
+    assert (file.read_text() if file.exists() else None, file.parent.exists()) == (text, text is not None)
+
+
+@WITHOUT_LINKS
+def test_a_command_that_mends_can_be_typed(clients: Run, user: Path, tmp_path: Path) -> None:
+    project = tmp_path / "it's a game"
+    project.mkdir()
+    for scope in ((), ("--local",)):
+        assert clients("install", "claude", "--project", str(project), *scope).code == 0
+    for file in (user / ".claude.json", project / ".mcp.json"):
+        file.write_text(file.read_text().replace('"godot"', '"my godot"').replace(str(user / "bin"), "/nowhere"))
+    fixes = [found["fix"] for found in clients("check", "--project", str(project), "--json").document["findings"]]
+    assert [shlex.split(fix)[2:] for fix in fixes] == [
+        ["remove", "claude", "--project", str(project), "--name", "my godot"],
+        ["remove", "claude", "--local", "--project", str(project), "--name", "my godot"],
+        ["remove", "copilot", "--project", str(project), "--name", "my godot"],
+    ]
+    for fix in fixes:
+        assert clients(*shlex.split(fix)[2:]).code == 0
+    assert clients("check", "--project", str(project)).code == 0
+
+
+@WITHOUT_LINKS
+@pytest.mark.skipif(IS_ROOT, reason="root may read everything")
+def test_a_closed_folder_stops_no_other_client(clients: Run, user: Path) -> None:
+    (user / ".codex").mkdir(mode=0)
+    done = clients("install", "codex", "gemini", "--json")
+    assert [change["outcome"] for change in done.document["changes"]] == ["failed", "added"]
+    assert [change["outcome"] for change in clients("remove", "--json").document["changes"]] == ["failed", "removed"]
+    assert clients("list").code == 0
+    (user / ".codex").chmod(0o700)
 
 
 def test_a_client_without_a_project_file_is_left_out(clients: Run, user: Path, tmp_path: Path) -> None:

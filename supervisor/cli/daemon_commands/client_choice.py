@@ -1,7 +1,6 @@
 """The AI clients and the scope that a command line of `clients` means: its arguments and options."""
 
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,14 +8,13 @@ import click
 
 from ...errors import ClientScopeMissing, NotFound, allowed_names
 from ...mcp.ai_clients.changes import FAILED, FileEdit
+from ...mcp.ai_clients.entry import is_name
 from ...mcp.ai_clients.places import Places
 from ...mcp.ai_clients.presence import found_by
 from ...mcp.ai_clients.table import ALIASES, CLIENTS
 from ...mcp.ai_clients.target import LOCAL, PROJECT, USER, Target, targets
 from .. import options
 from ..context.projects import Folder, project_here, utf8_path
-
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def _client_names(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> tuple[str, ...]:
@@ -29,8 +27,8 @@ def _client_names(ctx: click.Context, param: click.Parameter, value: Sequence[st
 
 
 def _entry_name(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
-    """Return the name that the user typed. Clients make a part of their tools' names from it."""
-    if value is not None and not _NAME.fullmatch(value):
+    """Return the name for a new entry. Clients make a part of their tools' names from it."""
+    if value is not None and not is_name(value):
         raise click.BadParameter(f"{value!r} has more than letters, digits, hyphens and underscores", ctx, param)
     return value
 
@@ -46,9 +44,9 @@ dry_run: options.Decorator = click.option(
 kind: options.Decorator = click.option(
     "--kind", metavar="KIND", help="The kind of server. Default: that of the project, else godot-ai."
 )
-name: options.Decorator = click.option(
-    "--name", metavar="NAME", callback=_entry_name, help="The name of the entry. Default: the kind, or else godot."
-)
+_NAME_HELP = "The name of the entry. Default: the kind, or else godot."
+new_name: options.Decorator = click.option("--name", metavar="NAME", callback=_entry_name, help=_NAME_HELP)
+name: options.Decorator = click.option("--name", metavar="NAME", help=_NAME_HELP)
 project: options.Decorator = click.option(
     "--project",
     type=Folder(exists=True, file_okay=False, path_type=Path),
@@ -99,7 +97,7 @@ def for_each_client(
                 nowhere = Target(client, scope, Path(), client.table, Path())
                 done.append(FileEdit(nowhere, "", FAILED, problem=problem))
             continue
-        exists = without_files and any(target.file.exists() for target in found)
+        exists = without_files and any(target.exists() for target in found)
         if names or exists or found_by(client, places, os.environ) is not None:
             done += [action(target) for target in (found if every_file else found[:1])]
     if not done:

@@ -61,7 +61,7 @@ def list_clients(*, names: tuple[str, ...], project: Path | None, as_json: bool)
 @client_choice.user
 @client_choice.local
 @client_choice.kind
-@client_choice.name
+@client_choice.new_name
 @click.option("--command", "launcher", metavar="PATH", help="The program to start, instead of the one that is found.")
 @click.option("--no-provision", is_flag=True, help="Do not install the server, and do not start it once.")
 @client_choice.dry_run

@@ -7,12 +7,12 @@ from pathlib import Path, PureWindowsPath
 from typing import Any, NamedTuple
 
 from ...errors import SupervisorError
-from ...native.facts import HOME_VARIABLE
+from ...native.facts import HOME_VARIABLE, shell_line
 from ...values import frozen
 from .backups import Backups
-from .entry import ExistingEntry
+from .entry import PROGRAM, ExistingEntry, is_name
 from .launcher import is_same_program, resolve
-from .target import Target
+from .target import LOCAL, PROJECT, USER, Target
 
 _URL = re.compile(r"https?://(?:127\.0\.0\.1|localhost|\[::1\]|0\.0\.0\.0):([0-9]{1,5})(/[^\s\"'?#]*)?", re.IGNORECASE)
 _PORT_OPTION = re.compile(r"--(?:http-)?port(?:=([0-9]{1,5}))?")
@@ -163,20 +163,21 @@ def _is_same_home(one: str | None, other: str | None) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-def _scope_options(target: Target) -> str:
-    where = {"user": "--user", "project": f"--project {target.inside}", "local": "--local"}
-    return f"{target.client.name} {where[target.scope]}"
+def _command(action: str, target: Target, *words: str) -> str:
+    """Return a command of `clients` for this place, as users type it."""
+    scope = {USER: ["--user"], PROJECT: [], LOCAL: ["--local"]}[target.scope]
+    project = [] if target.project is None else ["--project", str(target.project)]
+    return shell_line([PROGRAM, "clients", action, target.client.name, *scope, *project, *words])
 
 
 def _how_to_mend(target: Target, entry: ExistingEntry, code: str) -> str:
     if code == "DISABLED":
         return f"switch it on in {target.client.title}"
-    if code in {"KIND_UNKNOWN", "PROJECT_MISSING"}:
-        return f"godot-supervisor clients remove {_scope_options(target)} --name {entry.name}"
+    if code in {"KIND_UNKNOWN", "PROJECT_MISSING"} or not is_name(entry.name):
+        return _command("remove", target, "--name", entry.name)
     kind = next((word for word in (entry.arguments or ())[:1] if not word.startswith("-")), None)
-    words = "" if kind is None else f" --kind {kind}"
-    return f"godot-supervisor clients install {_scope_options(target)} --name {entry.name}{words}"
+    return _command("install", target, "--name", entry.name, *([] if kind is None else ["--kind", kind]))
 
 
 def _how_to_replace(target: Target, entry: ExistingEntry) -> str:
-    return f"remove {entry.name}, then: godot-supervisor clients install {_scope_options(target)}"
+    return f"remove {entry.name}, then: {_command('install', target)}"

@@ -11,6 +11,7 @@ PROGRAM = "godot-supervisor"
 DEFAULT_NAME = "godot"
 
 _OURS = re.compile(rf"(?:.*[/\\])?{PROGRAM}(?:\.exe|\.cmd)?", re.IGNORECASE | re.DOTALL)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -65,6 +66,11 @@ class ExistingEntry:
 def entry_name(kind: str | None, name: str | None) -> str:
     """Return the name of an entry: the given one, else that of its kind, else `godot`, for the kind of the project."""
     return name or _NOT_IN_A_NAME.sub("-", kind or DEFAULT_NAME)
+
+
+def is_name(name: str) -> bool:
+    """Return whether a new entry may have this name: some clients refuse the tools of others."""
+    return _NAME.fullmatch(name) is not None
 
 
 def bridge_entry(

@@ -25,17 +25,31 @@ OUR_VARIABLES = frozenset({HOME_VARIABLE})
 
 @frozen
 class Target:
-    """A place for entries. `inside` is the folder that links of the file must not lead out of."""
+    """A place for entries. `inside` is the folder that links of the file must not lead out of.
+
+    `project` is the project of the entries, None in a user's file for all projects.
+    """
 
     client: AiClient
     scope: str
     file: Path
     table: tuple[str, ...]
     inside: Path
+    project: Path | None = None
 
     @property
     def _shape(self) -> Shape:
         return (self.scope == PROJECT and self.client.project_shape) or self.client.shape
+
+    def exists(self) -> bool:
+        """Return whether there is the file, or something that cannot be looked at: reading the file tells then."""
+        try:
+            self.file.lstat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return True
 
     def read(self) -> Content:
         """Return the content of the file.
@@ -165,31 +179,20 @@ def targets(client: AiClient, scope: str, places: Places, project: Path | None) 
             raise ClientScopeMissing(f"{client.title} has no entries for one project in the user's file")
         table = client.local_table(str(_repository(project)))
         files = client.user_files(places)
-        return _existing_first([Target(client, scope, file, table, _inside(file, places)) for file in files])
+        return _existing_first([Target(client, scope, file, table, _inside(file, places), project) for file in files])
     if not client.project_files:
         raise ClientScopeMissing(
             f"{client.title} has no file for one project", hint=f"godot-supervisor clients install {client.name} --user"
         )
     return _existing_first(
-        [Target(client, scope, project / file, client.table, project) for file in client.project_files]
+        [Target(client, scope, project / file, client.table, project, project) for file in client.project_files]
     )
 
 
 def _existing_first(found: list[Target]) -> tuple[Target, ...]:
     """Return the targets whose files exist; the last one if there is none."""
-    existing = [target for target in found if _exists(target.file)]
+    existing = [target for target in found if target.exists()]
     return tuple(existing) or (found[-1],)
-
-
-def _exists(file: Path) -> bool:
-    try:
-        file.lstat()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        # A folder on the way cannot be read, or is none. Reading the file tells.
-        return True
-    return True
 
 
 def _inside(file: Path, places: Places) -> Path:
@@ -237,4 +240,4 @@ def all_targets(client: AiClient, places: Places, project: Path | None) -> Itera
             found = targets(client, scope, places, project)
         except ClientScopeMissing:
             continue
-        yield from (target for target in found if _exists(target.file))
+        yield from (target for target in found if target.exists())
