@@ -12,6 +12,7 @@ from supervisor.engine.claims.calls.events import LONG_S, TOLD_EVERY_S, TOLD_MAX
 from supervisor.engine.claims.calls.tool_calls import CALLS_MAX, ToolCalls
 from supervisor.engine.claims.calls.tracked import CallMaker, NewCall
 from supervisor.engine.claims.editors import Arrival
+from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.errors import Busy, Cancelled, EditorBusy, InvalidParams, NotFound
 from tests.engine.harness import TOY, EngineHarness
 
@@ -212,6 +213,26 @@ def test_a_busy_editor_refuses_calls_that_wait_already(harness: EngineHarness) -
         harness.system.end(process)
         calls.end(first, 1)
         assert calls.begin(second, call(3)) is None
+
+    tell(harness, story)
+
+
+def test_no_call_is_admitted_to_an_editor_that_gets_busy(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, calls: ToolCalls) -> None:
+        for name in ("p", "q"):
+            (harness.folder / name).mkdir()
+        here, there = str(harness.folder / "p"), str(harness.folder / "q")
+        editor = harness.attachments.attach(Arrival(harness.editor().pid, project=there))
+        await harness.supervisor.ensure(EnsureRequest("toy", editor))
+        calls.begin(maker(project=here), call())
+        # The last call waits only for the one before it, which waits for the first one and is refused.
+        waiting = [calls.begin(maker(), call()), calls.begin(maker(project=there), call())]
+        harness.attachments.occupy(editor.id, "importing", 30)
+        for each in waiting:
+            assert each is not None
+            with pytest.raises(EditorBusy, match="importing"):
+                await each
+        assert len(calls.of_server("toy")) == len(harness.events.of("call.began")) == 1
 
     tell(harness, story)
 

@@ -101,6 +101,7 @@ class CallGates:
 
     def refuse_at_busy_editors(self) -> None:
         """Refuse the calls that wait for an editor which has said that it is busy."""
+        servers: dict[str, None] = {}
         for number in list(self._outcomes):
             call = self._table.find(number)
             record = self._records.servers.get(call.server)
@@ -108,7 +109,10 @@ class CallGates:
             if busy is not None:
                 self._queue(call.server).end(number)
                 self._refuse(call, editor_is_busy(busy, self._clock.monotonic()))
-                self.advance(call.server)
+                servers[call.server] = None
+        # Not before all are refused, because a call that waited for a refused one might be admitted to a busy editor.
+        for server_id in servers:
+            self.advance(server_id)
 
     def close(self, server_id: str) -> None:
         """Refuse the calls that wait for a server that has ended, and forget those that ran."""
