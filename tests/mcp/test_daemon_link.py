@@ -2,9 +2,9 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pytest
 
@@ -12,11 +12,17 @@ from supervisor.client import autostart, discovery
 from supervisor.client.client import RemoteError
 from supervisor.errors import TimedOut
 from supervisor.mcp.bridge import daemon_link
+from supervisor.mcp.bridge.call_link import CallLink
 from supervisor.mcp.bridge.daemon_link import DaemonLink
 from supervisor.mcp.bridge.daemon_rows import problem_from
-from supervisor.mcp.core.events_and_actions import EnsureFailed, EnsureSucceeded, Event, ServerReady
+from supervisor.mcp.core.events_and_actions import EnsureFailed, EnsureSucceeded, Event, IntroduceClient, ServerReady
 from supervisor.native.facts import folders
+from supervisor.native.startup.own_identity import own_process
 from tests.e2e.home import eventually
+
+if TYPE_CHECKING:
+    from supervisor.client.client import Client
+    from supervisor.mcp.bridge.loop import Loop
 
 ROW = {
     "id": "small",
@@ -39,6 +45,7 @@ class Daemon:
         self.subscribe: Callable[[], Any] = self.end_at_once
         self.editors: list[dict[str, Any]] = []
         self.released: list[Any] = []
+        self.owners: list[dict[str, Any]] = []
         self.posted: list[Event] = []
         monkeypatch.setattr(autostart, "ensure_daemon", lambda *_, **__: self)
         monkeypatch.setattr(discovery, "connect", lambda *_: self)
@@ -64,6 +71,8 @@ class Daemon:
     def call(self, method: str, params: Any = None, **_: object) -> Any:
         if method == "server.release":
             self.released.append(params["server"])
+        if method == "server.ensure":
+            self.owners.append(params["owner"])
         if method == "status":
             return {"servers": [self.row], "editors": self.editors}
         return self.row if method == "server.ensure" else {"servers": []}
@@ -94,6 +103,20 @@ def test_a_server_without_a_url_is_a_failure_only(monkeypatch: pytest.MonkeyPatc
     daemon.subscribe = refuse
     daemon.ensure_server()
     assert [type(event) for event in daemon.posted] == [EnsureFailed]
+
+
+def test_a_bridge_claims_by_pid_and_start_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon(monkeypatch)
+    daemon.subscribe = refuse
+    daemon.ensure_server()
+    link = CallLink(cast("Loop", None), lambda _: cast("Client", daemon), daemon.posted.append, lambda: None)
+    said: list[Mapping[str, Any]] = []
+    monkeypatch.setattr(link, "_connection", daemon)
+    monkeypatch.setattr(link, "_ask", lambda _, params: said.append(params))
+    link.perform(IntroduceClient("test", "1"))
+    assert len(daemon.owners) == len(said) == 1
+    for claim in (*daemon.owners, *said):
+        assert claim == {**claim, **own_process()}
 
 
 def test_an_answer_of_another_shape_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from supervisor.native.api import ChildCommand, variable_if_told
 from supervisor.native.linux.probe import LinuxProbe
 from supervisor.native.linux.procfs import read_stat
 from supervisor.native.platforms import open_platform
+from supervisor.native.startup.own_identity import own_process
 from tests.contract.platforms import PATIENCE_S, PYTHON, SLEEPER, RealHarness, on_loop, until, wait_until
 from tests.privilege import NEEDS_ROOT, as_nobody
 
@@ -275,3 +276,9 @@ async def test_signals_reach_a_verified_pid_without_pidfds(
     assert await harness.platform.processes.ask_to_end(child)
     assert await waited_for(harness, child) == -signal.SIGTERM
     assert not harness.platform.processes.kill(child)
+
+
+def test_a_process_names_itself_as_the_daemon_sees_it() -> None:
+    identity = LinuxProbe().identify(os.getpid())
+    assert identity is not None
+    assert own_process() == {"pid": identity.pid, "start_token": identity.start_token}

@@ -3,11 +3,11 @@
 Everything but `connect` runs in the loop.
 """
 
-import os
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ...native.startup.own_identity import own_process
 from ..core.events_and_actions import BeginCall, CallAdmitted, CallRefused, EndCall, Event, IntroduceClient, Problem
 from .loop import READ, WRITE, Loop
 
@@ -103,7 +103,7 @@ class CallLink:
         self._ask(
             "client.attach",
             {
-                "pid": os.getpid(),
+                **own_process(),
                 "client": client,
                 "calls": self._count,
                 "running": [self._running(call) for call in running],

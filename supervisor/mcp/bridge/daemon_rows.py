@@ -1,9 +1,9 @@
 """What the daemon's answers say, as the conversation knows it."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...native.startup.own_identity import own_process
 from ..core.events_and_actions import EnsureFailed, IntroduceClient, Problem
 from ..core.servers import Pin, Server
 
@@ -35,7 +35,7 @@ def owner_claim(project: str | None, client: IntroduceClient | None) -> dict[str
     """Return this process as the owner of a server, and the AI client that it works for."""
     said = None if client is None else {name: value for name, value in client._asdict().items() if value is not None}
     known = {"project": project, "client": said}
-    return {"pid": os.getpid()} | {name: value for name, value in known.items() if value is not None}
+    return own_process() | {name: value for name, value in known.items() if value is not None}
 
 
 def pids_of(editors: Iterable[Json], project: str | None) -> frozenset[int]:
