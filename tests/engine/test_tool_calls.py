@@ -217,6 +217,18 @@ def test_a_busy_editor_refuses_calls_that_wait_already(harness: EngineHarness) -
     tell(harness, story)
 
 
+def test_an_editor_that_has_detached_keeps_no_call_away(harness: EngineHarness) -> None:
+    async def story(harness: EngineHarness, calls: ToolCalls) -> None:
+        editor = harness.attachments.attach(Arrival(harness.editor().pid, project=str(harness.folder)))
+        harness.attachments.occupy(editor.id, "importing", 3600)
+        with pytest.raises(EditorBusy):
+            calls.begin(maker(project=editor.project), call())
+        harness.attachments.detach(editor.id, stop=False)
+        assert calls.begin(maker(project=editor.project), call()) is None
+
+    tell(harness, story)
+
+
 def test_no_call_is_admitted_to_an_editor_that_gets_busy(harness: EngineHarness) -> None:
     async def story(harness: EngineHarness, calls: ToolCalls) -> None:
         for name in ("p", "q"):

@@ -126,12 +126,13 @@ class Editors:
     def register_departure(self, editor_id: str, *, at_once: bool) -> tuple[Editor, list[ServerRecord]]:
         """Note that an editor has detached, and return it with the servers that it owned.
 
-        Its servers linger; with `at_once` the editor stops owning them now.
+        Its servers linger; with `at_once` the editor stops owning them now. The editor is no longer busy, because
+        nothing would tell when that ends.
 
         Raises:
             NotFound: no such editor.
         """
-        editor = self._records.editor(editor_id)
+        editor = self._records.put_editor(replace(self._records.editor(editor_id), occupation=None))
         now = self._clock.monotonic()
         left = []
         for record in self._records.owned_by(editor_id):
