@@ -321,6 +321,18 @@ def test_an_entry_at_a_fixed_port_is_found(clients: Run, user: Path, entry: dict
     assert "fix: remove x, then: godot-supervisor clients install claude --user" in clients("check").out
 
 
+def test_entries_for_any_project_of_claude_code_are_checked(clients: Run, user: Path, tmp_path: Path) -> None:
+    entry = {"mcpServers": {"godot-ai": {"type": "http", "url": "http://127.0.0.1:8000/mcp"}}}
+    here, gone = str(tmp_path), str(tmp_path / "gone")
+    projects = {here: entry, gone: entry, "odd": entry, str(user): {"mcpServers": {}}, str(user / "bin"): None}
+    (user / ".claude.json").write_text(json.dumps({"projects": projects}))
+    found = clients("check", "--json").document["findings"]
+    assert [(each["code"], each["scope"], each["line"]) for each in found] == [("FIXED_PORT", "local", 1)]
+    assert found[0]["fix"].endswith(f"clients install claude --local --project {here}")
+    assert clients("check", "--user").code == 0
+    assert clients("check", "--project", str(user)).code == 0
+
+
 def test_an_unrelated_port_is_no_finding(clients: Run, user: Path) -> None:
     entries = {"x": {"url": "http://127.0.0.1:3845/mcp"}, "y": {"url": "https://example.com:8000/mcp"}}
     (user / ".claude.json").write_text(json.dumps({"mcpServers": entries}))

@@ -18,7 +18,7 @@ from ...mcp.ai_clients.launcher import find_launcher
 from ...mcp.ai_clients.places import Places
 from ...mcp.ai_clients.presence import found_by
 from ...mcp.ai_clients.table import CLIENTS, AiClient
-from ...mcp.ai_clients.target import Target, all_targets
+from ...mcp.ai_clients.target import Target, all_targets, local_targets
 from ...native.facts import Folders, folders
 from .. import exit_codes, options, output
 from ..context import bridge, known_kinds
@@ -164,17 +164,22 @@ def remove(
 def check(*, names: tuple[str, ...], project: Path | None, user: bool, as_json: bool) -> int:
     """Find entries that are out of date, or that point at fixed ports.
 
+    Without --project and --user, entries for any one project in a user's file are checked too.
     Exit code 1: something was found.
     """
     where, places = folders(), Places(os.environ)
     kinds = known_kinds.read(where)
     expected = _expected(where, _launcher_or_none())
-    project = None if user else project or project_here()
+    here = None if user else project or project_here()
     backups = Backups(where.home)
     findings: list[Finding] = []
     entries = 0
     for client in (CLIENTS[name] for name in names or CLIENTS):
-        for target in all_targets(client, places, project):
+        found = list(all_targets(client, places, here))
+        if project is None and not user:
+            known = {(target.file, target.table) for target in found}
+            found += [each for each in local_targets(client, places) if (each.file, each.table) not in known]
+        for target in found:
             findings += check_target(target, expected, kinds, backups)
             entries += _number_of_ours(target)
     if as_json:

@@ -146,6 +146,9 @@ class Backups:
             private_files.replace(draft, path)
         except (OSError, trust.DistrustedError) as problem:
             raise self._unusable(about, self._no_backup(problem)) from problem
+        finally:
+            with contextlib.suppress(OSError):
+                draft.unlink()
 
     def _make_folder(self) -> None:
         trust.make_folder(self._home)

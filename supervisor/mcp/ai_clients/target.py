@@ -1,10 +1,11 @@
 """One table of entries in one file of one client: reading it, and editing one entry of it. Nothing is written here."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import ClientEntryNotOurs, ClientFileInvalid, ClientScopeMissing
+from ...errors import ClientEntryNotOurs, ClientFileInvalid, ClientScopeMissing, SupervisorError
 from ...native.facts import HOME_VARIABLE
 from ...values import frozen
 from .client_file import PRIVATE_MODE, SHARED_MODE, Content, read
@@ -66,18 +67,25 @@ class Target:
         Raises:
             ClientFileInvalid: the content is not valid, or the table is none.
         """
+        found, shape = self.table_in(content), self._shape
+        return [
+            (shape.read(name, value if isinstance(value, dict) else {}), self._line(content, (*self.table, name)))
+            for name, value in found.items()
+        ]
+
+    def table_in(self, content: Content) -> dict[str, Any]:
+        """Return the table as the file has it. Returns an empty one if there is none.
+
+        Raises:
+            ClientFileInvalid: the content is not valid, or the table is none.
+        """
         with _explained(self, content):
-            table = self._read(content.text or "", self.table)
-            if table is None:
-                return []
-            found = table[0]
-            if not isinstance(found, dict):
+            found = self._read(content.text or "", self.table)
+            if found is None:
+                return {}
+            if not isinstance(found[0], dict):
                 raise DocumentError(f"{'.'.join(self.table)} is no table", self._line(content, self.table))
-            shape = self._shape
-            return [
-                (shape.read(name, value if isinstance(value, dict) else {}), self._line(content, (*self.table, name)))
-                for name, value in found.items()
-            ]
+            return found[0]
 
     def entry(self, content: Content, name: str) -> ExistingEntry | None:
         """Return the entry of this name. Returns None if there is none.
@@ -189,10 +197,36 @@ def targets(client: AiClient, scope: str, places: Places, project: Path | None) 
     )
 
 
+def local_targets(client: AiClient, places: Places) -> Iterator[Target]:
+    """Yield the tables of entries for one project that a user's file has, for projects that exist.
+
+    A file that cannot be read has none: the target of scope USER tells why.
+    """
+    if client.local_table is None:
+        return
+    for target in targets(client, USER, places, None):
+        try:
+            content = target.read()
+            projects = replace(target, table=client.local_table("")[:1]).table_in(content)
+        except SupervisorError:
+            continue
+        for project, value in projects.items():
+            folder, table = Path(project), client.local_table(project)
+            if isinstance(value, dict) and value.get(table[-1]) and folder.is_absolute() and _is_folder(folder):
+                yield replace(target, scope=LOCAL, table=table, project=folder)
+
+
 def _existing_first(found: list[Target]) -> tuple[Target, ...]:
     """Return the targets whose files exist; the last one if there is none."""
     existing = [target for target in found if target.exists()]
     return tuple(existing) or (found[-1],)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 def _inside(file: Path, places: Places) -> Path:
