@@ -19,6 +19,9 @@ REPORT_DELAY_S = 0.2
 REPORT_PAUSE_S = 1.0
 """A call that passes no gate is reported so much later, and reports are so far apart."""
 
+RECONNECT_PAUSE_S = 0.1
+"""The pause before a connection that has ended is made anew for calls that wait: the next one may end as fast."""
+
 NEVER = float("inf")
 
 RUNNING_MAX = 256
@@ -157,16 +160,17 @@ class CallLink:
 
     # --- the connection ---
 
-    def open(self, *, starting: bool = False) -> None:
-        """Connect, unless there is a connection. `starting`: start the daemon if none runs."""
+    def open(self, *, starting: bool = False, pause_s: float = 0.0) -> None:
+        """Connect after a pause, unless there is a connection. `starting`: start the daemon if none runs."""
         if self._connection is None and not self._is_connecting:
             import threading
 
             self._is_connecting = True
-            threading.Thread(target=self._open, args=(starting,), daemon=True).start()
+            threading.Thread(target=self._open, args=(starting, pause_s), daemon=True).start()
 
-    def _open(self, starting: bool) -> None:  # noqa: FBT001 (the argument of a thread)
+    def _open(self, starting: bool, pause_s: float) -> None:  # noqa: FBT001 (the argument of a thread)
         """Connect, in a thread."""
+        time.sleep(pause_s)
         from ...client.polled import PolledConnection
         from ...errors import SupervisorError
         from .daemon_rows import problem_from
@@ -207,7 +211,7 @@ class CallLink:
             self._connection = None
         self._asked.clear()
         if any(not call.is_admitted for call in self._calls.values()):
-            self.open(starting=True)
+            self.open(starting=True, pause_s=RECONNECT_PAUSE_S)
 
     def _ask(self, method: str, params: Json, number: int = 0) -> None:
         """Send a request, if there is a connection. `number` is the call that its answer is about."""
