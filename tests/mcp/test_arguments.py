@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.mcp.core.messages.arguments import given_argument, with_argument
+from supervisor.mcp.core.messages.arguments import argument_at, given_argument, with_argument
 from supervisor.mcp.core.messages.headers import modern
 from supervisor.mcp.core.messages.message import Message, parse
 
@@ -51,6 +51,18 @@ def test_a_header_gets_the_argument_too(params: bytes) -> None:
     schema = {"properties": {NAME: {"type": "string", "x-mcp-header": "Editor"}}}
     filled = with_argument(call(params), NAME, "e")
     assert dict(modern(filled, {"inputSchema": schema}))["Mcp-Param-Editor"] == "e"
+
+
+@pytest.mark.parametrize("path", [("region",), ("inner", "region")])
+def test_a_long_call_has_its_headers(path: tuple[str, ...]) -> None:
+    inner = {"region": "eu", "text": "x" * 100_000}
+    schema: dict[str, Any] = {"properties": {"region": {"x-mcp-header": "Region"}}}
+    if len(path) > 1:
+        inner, schema = {"inner": inner}, {"properties": {"inner": schema}}
+    message = call(json.dumps({"name": "x", "arguments": inner}).encode())
+    assert argument_at(message, path) == "eu"
+    assert dict(modern(message, {"inputSchema": schema}))["Mcp-Param-Region"] == "eu"
+    assert dict(modern(with_argument(message, NAME, "e"), {"inputSchema": schema}))["Mcp-Param-Region"] == "eu"
 
 
 @pytest.mark.parametrize("value", ['"game@1"', "5", "false", "[]", '{"a":1}', '" "'])

@@ -1,5 +1,6 @@
 """Reads and fills in one argument of a call in its text, without building the other arguments."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from . import scan
@@ -14,12 +15,7 @@ def given_argument(message: Message, name: str) -> Any:
 
     Whether `arguments` is an object that could have arguments, is not looked at.
     """
-    known = message.params.get("arguments")
-    if "arguments" not in message.params and len(message.text) > SMALL_TEXT_MAX:
-        # Long members of a long text were not read.
-        span = _argument_spans(message).get(name)
-        known = {} if span is None else {name: scan.value_at(message.text, span)}
-    value = known.get(name) if isinstance(known, dict) else None
+    value = argument_at(message, (name,))
     return None if value in EMPTY else value if isinstance(value, str) else True
 
 
@@ -31,7 +27,7 @@ def with_argument(message: Message, name: str, value: str) -> Message:
     """
     text = message.text
     known = message.params.get("arguments")
-    if known is None or isinstance(known, dict):
+    if not _are_unread(message) and (known is None or isinstance(known, dict)):
         message = message._replace(params={**message.params, "arguments": {**(known or {}), name: value}})
     filled = encode(value)
     member = encode(name) + b":" + filled
@@ -50,15 +46,30 @@ def with_argument(message: Message, name: str, value: str) -> Message:
     return _replaced(message, start + 1, start + 1, member + (b"," if arguments else b""))
 
 
-def _argument_spans(message: Message) -> dict[str, scan.Span]:
-    """Return the spans of the arguments of a call, by name."""
+def argument_at(message: Message, path: Sequence[str]) -> Any:
+    """Return the argument of a request at a path: a name, and the names in the objects below. Returns None without it.
+
+    Of a long text, only this argument is built.
+    """
+    if not _are_unread(message):
+        value = message.params.get("arguments")
+        for name in path:
+            value = value.get(name) if isinstance(value, dict) else None
+        return value
     text, span = message.text, (0, len(message.text))
-    for name in ("params", "arguments"):
+    for name in ("params", "arguments", *path):
+        if text[span[0] : span[0] + 1] != b"{":
+            return None
         found = scan.member_spans(text, *span, is_checked=True).get(name)
-        if found is None or text[found[0] : found[0] + 1] != b"{":
-            return {}
+        if found is None:
+            return None
         span = found
-    return scan.member_spans(text, *span, is_checked=True)
+    return scan.value_at(text, span)
+
+
+def _are_unread(message: Message) -> bool:
+    """Return whether the text may have arguments that `params` lacks: long members of a long text are not read."""
+    return "arguments" not in message.params and len(message.text) > SMALL_TEXT_MAX
 
 
 def _replaced(message: Message, start: int, end: int, new: bytes) -> Message:

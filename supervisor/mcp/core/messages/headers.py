@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..events_and_actions import Headers
+from .arguments import argument_at
 from .message import Message
 
 ACCEPT = ("Accept", "application/json, text/event-stream")
@@ -36,12 +37,10 @@ def modern(message: Message, tool: Mapping[str, Any]) -> Headers:
     name = message.params.get(_NAME_PARAM.get(message.method or "", ""))
     if isinstance(name, str):
         found.append(("Mcp-Name", header_value(name)))
-    arguments = message.params.get("arguments")
-    if isinstance(arguments, dict):
-        for path, header in parameter_headers(tool.get("inputSchema")):
-            value = _argument_at(arguments, path)
-            if isinstance(value, str | int) or value is True or value is False:
-                found.append((f"Mcp-Param-{header}", header_value(_value_text(value))))
+    for path, header in parameter_headers(tool.get("inputSchema")):
+        value = argument_at(message, path)
+        if isinstance(value, str | int):
+            found.append((f"Mcp-Param-{header}", header_value(_value_text(value))))
     return tuple(found)
 
 
@@ -82,10 +81,3 @@ def header_value(text: str) -> str:
 def _value_text(value: str | int) -> str:
     """Return an argument as JSON writes it, and a string without quotes."""
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _argument_at(arguments: Any, path: tuple[str, ...]) -> Any:
-    """Return the argument at a path. Returns None if there is none."""
-    for name in path:
-        arguments = arguments.get(name) if isinstance(arguments, dict) else None
-    return arguments
