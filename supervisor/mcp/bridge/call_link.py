@@ -8,7 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ...native.startup.own_identity import own_process
-from ..core.events_and_actions import BeginCall, CallAdmitted, CallRefused, EndCall, Event, IntroduceClient, Problem
+from ..core.events_and_actions import (
+    NEVER,
+    BeginCall,
+    CallAdmitted,
+    CallRefused,
+    EndCall,
+    Event,
+    IntroduceClient,
+    Problem,
+)
 from .loop import READ, WRITE, Loop
 
 if TYPE_CHECKING:
@@ -21,8 +30,6 @@ REPORT_PAUSE_S = 1.0
 
 RECONNECT_PAUSE_S = 0.1
 """The pause before a connection that has ended is made anew for calls that wait: the next one may end as fast."""
-
-NEVER = float("inf")
 
 RUNNING_MAX = 256
 """How many calls one message tells of."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...native.startup.own_identity import own_process
+from ..core.calls.preparation import EDITOR_BUSY
 from ..core.events_and_actions import EnsureFailed, IntroduceClient, Problem
 from ..core.servers import Pin, Server
 
@@ -111,5 +112,5 @@ def problem_from(error: Any) -> Problem:
     retryable = error.retryable or error.code in {"DISCONNECTED_AFTER_ACCEPT", "DISCONNECTED_BEFORE_ACCEPT"}
     hint = None if error.hint is None else f"Hint: {error.hint}."
     # Other errors have ends of logs in their data, which are not for a model.
-    data = error.data if error.code == "EDITOR_BUSY" else None
+    data = error.data if error.code == EDITOR_BUSY else None
     return Problem(error.code, error.message, hint, retryable, error.fault.value, error.retry_after_ms, data)

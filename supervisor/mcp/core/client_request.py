@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 
-from .events_and_actions import Id, Problem, Text
+from .events_and_actions import NEVER, Id, Problem, Text
 from .messages.headers import META_VERSION
 from .messages.message import Message
 from .messages.replies import progress, request_problem, tool_problem
 from .outbox import Outbox
 from .servers import EditorSession
-
-NEVER = float("inf")
 
 HOLD_S = 45.0
 """How long a request waits for a server. The shortest limit of a real client for a tool call is 60 s."""
@@ -66,7 +64,7 @@ class ClientRequest:
         token = message.meta.get("progressToken")
         self._token: Id | None = token if isinstance(token, str | int) and not isinstance(token, bool) else None
         self._progress_count = 0
-        self.progress_at = now + PROGRESS_S if self._token is not None else float("inf")
+        self.progress_at = now + PROGRESS_S if self._token is not None else NEVER
 
     @property
     def tool(self) -> str:

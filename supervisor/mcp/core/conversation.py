@@ -33,8 +33,8 @@ from .events_and_actions import (
     Text,
 )
 from .forwarding import Forwarding, Verdict
-from .local_answers import DISCOVER, LocalAnswers, discovery_refusal
-from .messages import replies
+from .local_answers import LocalAnswers, discovery_refusal
+from .messages import modern_rules, replies
 from .messages.catalogue import LIST_KEYS, Catalogue
 from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse
 from .outbox import Outbox
@@ -142,7 +142,7 @@ class Conversation:
         request = ClientRequest(message, self._now)
         if request.method == "initialize":
             for other in self._requests.held():
-                if other.method == DISCOVER:
+                if other.method == modern_rules.DISCOVER:
                     self._requests.answer(other, discovery_refusal(other))
         if request.method in GREETING_METHODS:
             request.expires_at = max(self._began + GREETING_WAIT_S, self._now + LATE_WAIT_S)
@@ -212,7 +212,7 @@ class Conversation:
         if not self._requests.has(request):
             return
         verdict = self._calls.judge(request, verdict, self._now)
-        if request.method == DISCOVER and (verdict.answer is not None or verdict.problem is not None):
+        if request.method == modern_rules.DISCOVER and (verdict.answer is not None or verdict.problem is not None):
             self._requests.answer(request, self._local.store_discovery(request, verdict.answer, verdict.problem))
             self._server_side.update_catalogue({})
             return

@@ -12,6 +12,9 @@ Text = bytes | bytearray
 
 Headers = tuple[tuple[str, str], ...]
 
+NEVER = float("inf")
+"""The deadline of what has none."""
+
 
 class Problem(NamedTuple):
     """A reason why a request cannot be served, in the fields of the daemon's errors (docs/protocol.md).

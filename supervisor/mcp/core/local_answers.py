@@ -19,10 +19,8 @@ from .messages.catalogue import (
 )
 from .messages.headers import META_CLIENT, META_VERSION
 from .messages.message import METHOD_NOT_FOUND, Message, whole_body
-from .messages.modern_rules import modern_refusal, says_modern
+from .messages.modern_rules import DISCOVER, modern_refusal, says_modern
 from .outbox import Outbox
-
-DISCOVER = "server/discover"
 
 UNNAMED = "an AI client"
 """The name of a client that does not give one."""

@@ -3,14 +3,12 @@
 from typing import Any
 
 from .client_request import GREETING_METHODS, ClientRequest, RequestTable
-from .events_and_actions import FindProject, Id
+from .events_and_actions import NEVER, FindProject, Id
 from .local_answers import LocalAnswers
 from .messages import replies
 from .messages.headers import META_CAPABILITIES
 from .messages.message import Message, UnusableMessageError, encode, parse, whole_message
 from .outbox import Outbox
-
-NEVER = float("inf")
 
 ROOTS_WAIT_S = 2.0
 """How long requests wait for the client's answer. Without one, the bridge works without a project."""

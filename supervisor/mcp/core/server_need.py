@@ -1,6 +1,7 @@
 """Decides when the daemon is asked for a server, when a server is used, and when it is released."""
 
 from .events_and_actions import (
+    NEVER,
     EnsureFailed,
     EnsureProgress,
     EnsureServer,
@@ -15,8 +16,6 @@ from .forwarding import Verdict
 from .outbox import Outbox
 from .server_side import ServerSide
 from .session import SessionPhase, session_problem
-
-NEVER = float("inf")
 
 RELEASE_S = 900.0
 """How long a server is kept after the last request."""

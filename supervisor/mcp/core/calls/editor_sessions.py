@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from ..client_request import ClientRequest
-from ..events_and_actions import EditorsExamined, ExamineEditors, ExchangeEnded, Problem
+from ..events_and_actions import NEVER, EditorsExamined, ExamineEditors, ExchangeEnded, Problem
 from ..forwarding import UNAUTHORIZED, UNKNOWN_SESSION, Verdict, wanted_pause
 from ..local_answers import LocalAnswers
 from ..messages.message import Message, parse
@@ -13,8 +13,6 @@ from ..server_side import ServerSide
 from ..servers import EditorSession, Outcome, Pin, Server
 from . import problems
 from .session_list import list_request, sessions_in
-
-NEVER = float("inf")
 
 FRESH_S = 5.0
 """How long a session is used without a new look at the list, after the last sign that the server knows it.

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .headers import META_VERSION, is_modern
+from .headers import META_CAPABILITIES, META_VERSION, is_modern
 from .message import METHOD_NOT_FOUND, Message
 from .replies import error
-
-META_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 
 INVALID_PARAMS = -32602
 HEADER_MISMATCH, MISSING_CAPABILITY, UNSUPPORTED_VERSION = -32020, -32021, -32022

@@ -7,11 +7,9 @@ the stream can be asked for by a GET with that id, after the pause that the serv
 from typing import NamedTuple
 
 from ..client_request import ClientRequest, RequestTable
-from ..events_and_actions import ExchangeEnded
+from ..events_and_actions import NEVER, ExchangeEnded
 from ..outbox import Handler, Outbox
 from ..session import LegacySession, SessionPhase
-
-NEVER = float("inf")
 
 RESUME_PAUSE_S = 1.0
 """The pause before a stream is asked for again, if the server has named none."""
