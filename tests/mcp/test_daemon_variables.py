@@ -25,7 +25,7 @@ def test_the_login_completes_what_a_client_lacks() -> None:
     "name",
     [
         *("UV_PUBLISH_TOKEN", "UV_INDEX_X_PASSWORD", "PIP_API_KEY", "UNITY_MCP_SECRET", "GODOT_SUPERVISOR_AUTH"),
-        *("XDG_SESSION_COOKIE", "uv_credentials_dir"),
+        *("XDG_SESSION_COOKIE", "uv_credentials_dir", "PIP_CLIENT_PASSPHRASE", "UV_PUBLISH_PWD", "UNITY_MCP_PASS"),
     ],
 )
 def test_names_that_look_secret_are_not_handed_on(name: str) -> None:

@@ -24,7 +24,7 @@ ALLOWED = (
 )
 """Patterns of the names of variables that the daemon, its installers and its servers need."""
 
-_SECRET = re.compile(r"KEY(?!RING)|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH(?!ORITY)|COOKIE")
+_SECRET = re.compile(r"KEY(?!RING)|TOKEN|SECRET|PASS(?!THROUGH)|PWD|CREDENTIAL|AUTH(?!ORITY)|COOKIE")
 """Parts of names of variables that may have a secret."""
 
 
