@@ -135,3 +135,10 @@ def test_ids_and_pauses_are_read_from_complete_events() -> None:
     assert (stream.last_id, stream.retry_s) == ("1", 0.5)
     stream.feed(b"\nretry: 99999999999999\nretry: soon\n\n")
     assert (stream.last_id, stream.retry_s) == ("2", RETRY_MAX_S)
+
+
+@pytest.mark.parametrize("line", [b"id:", b"id: ", b"id"])
+def test_an_empty_id_takes_the_one_before_back(line: bytes) -> None:
+    stream = EventStream(1000)
+    stream.feed(b"id: 1\ndata: {}\n\n" + line + b"\ndata: {}\n\ndata: {}\n\n")
+    assert stream.last_id == ""

@@ -68,7 +68,7 @@ class EventStream:
                 del line[: len(BYTE_ORDER_MARK)]
         if not line:
             data, self._data = self._data, None
-            self.last_id, self._id = self._id or self.last_id, None
+            self.last_id, self._id = self.last_id if self._id is None else self._id, None
             return [] if data is None else [data]
         if line.startswith(b"data:"):
             del line[: 6 if line[5:6] == b" " else 5]
@@ -76,7 +76,8 @@ class EventStream:
                 self._data = line
             else:
                 self._data += b"\n" + line
-        elif line.startswith(b"id:"):
+        elif line.startswith(b"id:") or line == b"id":
+            # An empty id says that the stream cannot go on after this event.
             self._id = line[3:].strip().decode(errors="replace")
         elif line.startswith(b"retry:"):
             digits = line[6:].strip()
