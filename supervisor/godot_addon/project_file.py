@@ -10,7 +10,10 @@ FORMAT = "5"
 """The format of projects of Godot 4, `config_version`."""
 OLDEST_ENGINE = (4, 3)
 
-_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ITEM_OR_COMMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|;[^\n]*', re.DOTALL)
+_COMMENT = re.compile(r";[^\n]*")
+_EMPTY_ARRAY = re.compile(r"(Array\[String\]\(\[|(?:Packed|Pool)StringArray\s*\(|\[)(?:\s|;[^\n]*\n)*[)\]]+")
+_ANY_HEADING = re.compile(r"\[[^\]\n]*\]")
 _HEADING = re.compile(r"^\[[ \t]*editor_plugins[ \t]*\][^\r\n]*(\r?\n|\Z)", re.MULTILINE)
 _ENGINE = re.compile(r'"([0-9]+)\.([0-9]+)(?:\.[0-9]+)?"')
 
@@ -34,7 +37,7 @@ def why_unsuitable(text: str) -> str | None:
 def is_enabled(text: str, plugin: str) -> bool:
     """Return whether the project enables the plugin with this `res://…/plugin.cfg`."""
     entry = _entry(text)
-    return entry is not None and plugin in _items(text, entry)
+    return entry is not None and plugin in _names(text, entry)
 
 
 def enable(text: str, plugin: str) -> str:
@@ -64,11 +67,11 @@ def _inserted(text: str, plugin: str) -> str:
     entry = _entry(text)
     if entry is not None:
         value = text[entry.start : entry.end]
-        items = [*_ITEM.finditer(value)]
+        items = _items(text, entry)
         if items:
-            at = entry.start + items[-1].end()
+            at = items[-1].end()
             return f'{text[:at]}, "{plugin}"{text[at:]}'
-        opening = re.fullmatch(r"(PackedStringArray\s*\(\s*|\[\s*)[)\]]", value)
+        opening = _EMPTY_ARRAY.fullmatch(value)
         if opening is None:
             raise UneditableError(f"[{SECTION}] {KEY} is {value[:60]!r}")
         at = entry.start + opening.end(1)
@@ -84,26 +87,39 @@ def _inserted(text: str, plugin: str) -> str:
 
 def _removed(text: str, plugin: str) -> str:
     line_end = _line_end(text)
-    section = _section(plugin, line_end)
-    if text.endswith(section):
-        return text.removesuffix(section)
-    entry = _entry(text)
-    if entry is None:
-        return text
-    heading = _heading(text)
-    if heading is not None and text.startswith(_line(plugin, line_end), heading.end()):
-        return text[: heading.end()] + text[heading.end() + len(_line(plugin, line_end)) :]
-    items = [*_ITEM.finditer(text, entry.start, entry.end)]
-    while any(item[1] == plugin for item in items):
-        at = next(index for index, item in enumerate(items) if item[1] == plugin)
-        if at > 0:
-            start, end = items[at - 1].end(), items[at].end()
-        else:
-            start, end = items[0].start(), items[1].start() if len(items) > 1 else items[0].end()
-        text = text[:start] + text[end:]
-        changed = _entry(text)
-        items = [] if changed is None else [*_ITEM.finditer(text, changed.start, changed.end)]
+    found = _plugin_entries(text)
+    # An earlier entry would count again.
+    if len(found) == 1:
+        section, line = _section(plugin, line_end), _line(plugin, line_end)
+        if text.endswith(section):
+            return text.removesuffix(section)
+        heading = _heading(text)
+        if heading is not None and text.startswith(line, heading.end()):
+            return text[: heading.end()] + text[heading.end() + len(line) :]
+    while found:
+        items = _items(text, found[-1])
+        at = next((index for index, item in enumerate(items) if item[1] == plugin), None)
+        if at is None:
+            break
+        text = _without_item(text, found[-1], items, at)
+        found = _plugin_entries(text)
     return text
+
+
+def _without_item(text: str, entry: Entry, items: Sequence[re.Match[str]], at: int) -> str:
+    """Return the text without an item of an array, and without one of the commas beside it. Comments stay."""
+    start, end = items[at].span()
+    begin = items[at - 1].end() if at > 0 else start
+    following = items[at + 1].start() if at + 1 < len(items) else entry.end
+    before, after = text[begin:start], text[end:following]
+    if at > 0 and ";" not in before:
+        return text[:begin] + text[end:]
+    if at == 0 and len(items) > 1 and ";" not in after:
+        return text[:start] + text[following:]
+    comma = re.match(r"\s*,[ \t]*", after)
+    if comma is not None:
+        return text[:start] + text[end + comma.end() :]
+    return text[:begin] + before.replace(",", "", 1) + text[end:]
 
 
 def _checked(before: str, after: str, plugin: str, *, enabled: bool) -> str:
@@ -117,7 +133,7 @@ def _checked(before: str, after: str, plugin: str, *, enabled: bool) -> str:
 
     def plugins(text: str) -> Sequence[str]:
         entry = _entry(text)
-        return [] if entry is None else [each for each in _items(text, entry) if each != plugin]
+        return [] if entry is None else [each for each in _names(text, entry) if each != plugin]
 
     if is_enabled(after, plugin) != enabled or others(before) != others(after) or plugins(before) != plugins(after):
         raise UneditableError("it is damaged: Godot may read it in another way than this program")
@@ -126,15 +142,32 @@ def _checked(before: str, after: str, plugin: str, *, enabled: bool) -> str:
 
 def _entry(text: str) -> Entry | None:
     """Return the entry that counts: Godot takes the last one."""
-    found = None
+    return next(reversed(_plugin_entries(text)), None)
+
+
+def _plugin_entries(text: str) -> list[Entry]:
+    """Return the entries that name plugins.
+
+    Godot takes a line that is no entry, such as one with `#`, for the beginning of the next key or section, which so
+    gets another name.
+    """
+    found, end, is_section = [], 1 if text.startswith("\ufeff") else 0, True
     for entry in entries(text):
-        if (entry.section, entry.key) == (SECTION, KEY):
-            found = entry
+        between, headings = _ANY_HEADING.subn("", _COMMENT.sub("", text[end : entry.begins_at]))
+        is_key = not between.strip()
+        is_section = is_key if headings else is_section
+        if (entry.section, entry.key) == (SECTION, KEY) and is_key and is_section:
+            found.append(entry)
+        end = entry.end
     return found
 
 
-def _items(text: str, entry: Entry) -> list[str]:
-    return [item[1] for item in _ITEM.finditer(text, entry.start, entry.end)]
+def _items(text: str, entry: Entry) -> list[re.Match[str]]:
+    return [item for item in _ITEM_OR_COMMENT.finditer(text, entry.start, entry.end) if item[1] is not None]
+
+
+def _names(text: str, entry: Entry) -> list[str]:
+    return [item[1] for item in _items(text, entry)]
 
 
 def _heading(text: str) -> re.Match[str] | None:

@@ -66,8 +66,12 @@ def _value(text: str, start: int) -> tuple[str, int]:
     position, depth = start, 0
     while position < len(text):
         letter = text[position]
-        if depth <= 0 and (letter == "\n" or letter in _COMMENTS):
+        # A colour begins with `#`.
+        if depth <= 0 and (letter in "\n;" or (letter == "#" and text[start:position].strip())):
             break
+        if letter == ";":
+            position = _end_of_line(text, position)
+            continue
         depth += (letter in _OPEN) - (letter in _CLOSE)
         if depth > 0 and letter in _QUOTES:
             string = _STRING.match(text, position)

@@ -29,6 +29,9 @@ PROJECTS = {
     "comments and odd spaces": "# mine\n" + BEGIN.replace("=", "  =  ") + "\n\n\n; the end\n",
     "a byte order mark": "\ufeff" + BEGIN,
     "an empty file": "",
+    "comments between plugins": BEGIN + SECTION.replace('")', '", ; it\'s "b"\n"res://b/plugin.cfg" ; (\n)') + INPUT,
+    "no plugin but a comment": BEGIN + "\n[editor_plugins]\n\nenabled=Array[String]([ ; none\n])\n" + INPUT,
+    "a colour before": BEGIN + "colour=#ff0000\n" + SECTION,
 }
 
 
@@ -64,6 +67,31 @@ def test_last_entry_counts_as_in_the_engine() -> None:
 def test_plugin_that_is_named_twice_is_disabled() -> None:
     text = BEGIN + SECTION.replace('("', f'("{OURS}", "{OURS}", "')
     assert disable(text, OURS) == BEGIN + SECTION
+
+
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        (f'[\n"{OURS}",\n]', "[\n\n]"),
+        (f'["{OURS}", ; it\'s\n"res://a"]', '[; it\'s\n"res://a"]'),
+        (f'["res://a", ; it\'s\n"{OURS}"]', '["res://a" ; it\'s\n]'),
+        (f'["res://a", ; it\'s\n"{OURS}", "res://b"]', '["res://a", ; it\'s\n"res://b"]'),
+    ],
+)
+def test_comments_and_form_of_an_array_stay_when_the_plugin_goes(value: str, left: str) -> None:
+    begin = BEGIN + "\n[editor_plugins]\n\nenabled="
+    assert disable(f"{begin}{value}\n{INPUT}", OURS) == f"{begin}{left}\n{INPUT}"
+
+
+def test_plugins_that_an_earlier_entry_names_do_not_come_back() -> None:
+    text = BEGIN + SECTION + SECTION.replace("res://addons/a/plugin.cfg", OURS)
+    assert disable(text, OURS).endswith("enabled=PackedStringArray()\n")
+
+
+@pytest.mark.parametrize("text", [BEGIN + "# mine\n", BEGIN + "# mine\n" + SECTION])
+def test_line_that_would_swallow_the_section_in_godot_is_refused(text: str) -> None:
+    with pytest.raises(UneditableError):
+        enable(text, OURS)
 
 
 def test_file_without_a_last_line_end_gets_one() -> None:
