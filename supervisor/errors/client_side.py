@@ -74,21 +74,27 @@ class ResponseTimeout(SupervisorError):
 
 
 class ClientFileInvalid(SupervisorError):
-    """An AI client's file cannot be understood, so it was not changed; `data` has `file`, and `line` if known."""
+    """A user's file, of an AI client or a Godot project, cannot be understood, so it was not changed.
+
+    `data` has `file`, and `line` if known.
+    """
 
     code = "CLIENT_FILE_INVALID"
     fault = Fault.ENVIRONMENT
 
 
 class ClientFileUnusable(SupervisorError):
-    """An AI client's file cannot be read or replaced, so it was not changed; `data.file` names it."""
+    """A user's file, of an AI client or a Godot project, cannot be read or replaced, so it was not changed.
+
+    `data.file` names it.
+    """
 
     code = "CLIENT_FILE_UNUSABLE"
     fault = Fault.ENVIRONMENT
 
 
 class ClientFileChanged(SupervisorError):
-    """Another program has changed an AI client's file while it was edited, so it was not changed here."""
+    """Another program has changed a user's file while it was edited, so it was not changed here."""
 
     code = "CLIENT_FILE_CHANGED"
     fault = Fault.ENVIRONMENT

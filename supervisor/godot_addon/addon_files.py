@@ -2,10 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import ClientFileInvalid
 from ..mcp.ai_clients import client_file
 from ..mcp.ai_clients.client_file import Content
 from ..values import frozen
@@ -17,6 +17,7 @@ MANIFEST = ".installed.json"
 
 _SOURCE = Path(__file__).parent / "godot_supervisor"
 # A plain path, because installers unpack every wheel.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 _UNSTAMPED = 'version="0"'
 
 
@@ -35,12 +36,12 @@ def packaged(version: str) -> dict[str, str]:
 
 
 def read(project: Path, name: str) -> Content:
-    """Return a file of the addon in a project.
+    """Return a file of the addon in a project. Bytes that are no text are replaced in its text.
 
     Raises:
-        ClientFileUnusable, ClientFileInvalid: see `client_file.read`.
+        ClientFileUnusable: see `client_file.read`.
     """
-    return client_file.read(project / FOLDER / name, project, client_file.SHARED_MODE)
+    return client_file.read(project / FOLDER / name, project, client_file.SHARED_MODE, is_text=False)
 
 
 def read_manifest(project: Path) -> Manifest | None:
@@ -53,10 +54,10 @@ def read_manifest(project: Path) -> Manifest | None:
         found = json.loads(read(project, MANIFEST).text or "")
         digests = {str(name): str(digest) for name, digest in found["files"].items()}
         # A name leads to a file that is removed, so it may not lead out of the folder.
-        if any(Path(name).name != name for name in digests):
+        if not all(_PLAIN_NAME.fullmatch(name) for name in digests):
             return None
         return Manifest(str(found["version"]), digests)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ClientFileInvalid):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -67,7 +67,7 @@ class Installation:
         """Return what is there.
 
         Raises:
-            InvalidParams: the folder is no project for the addon.
+            InvalidParams: the folder is no project.
             ClientFileUnusable: a file cannot be read.
         """
         enabled = project_file.is_enabled(self._read_project().text or "", PLUGIN)
@@ -92,6 +92,7 @@ class Installation:
         status = self.status()
         self._refuse_if_protected(status, force=force)
         project = self._read_project()
+        self._refuse_if_unsuitable(project)
         enabled = self._edited(project, enable=True)
         client_file.check_replaceable(project)
         written, removed, backups = self._write_files(status)
@@ -111,6 +112,7 @@ class Installation:
             raise NotFound(
                 f"{self._project} does not have the addon", hint=f"godot-supervisor addon install '{self._project}'"
             )
+        self._refuse_if_unsuitable(self._read_project())
         self._refuse_if_protected(status, force=force)
         return AddonResult(*self._write_files(status))
 
@@ -133,18 +135,11 @@ class Installation:
             client_file.check_replaceable(project)
             backups = self._replace_project(project, disabled)
         backups += self._save(status.changed)
-        removed = []
-        for name in (*self._names(), MANIFEST):
-            content = addon_files.read(self._project, name)
-            if content.text is not None:
-                client_file.remove(content, ())
-                removed.append(name)
-            # Godot writes such a file beside each script.
-            with contextlib.suppress(OSError):
-                (self._project / FOLDER / f"{name}.uid").unlink()
-        for folder in (self._project / FOLDER, (self._project / FOLDER).parent):
-            with contextlib.suppress(OSError):
-                folder.rmdir()
+        removed = [name for name in (*self._names(), MANIFEST) if self._remove_file(name)]
+        if removed:
+            for folder in (self._project / FOLDER, (self._project / FOLDER).parent):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
         return AddonResult((), tuple(removed), backups, disabled != project.text)
 
     # --- what is there ---
@@ -157,10 +152,12 @@ class Installation:
         if content.text is None:
             hint = f"give the folder that has the {PROJECT_FILE}"
             raise InvalidParams("project", f"{self._project} is no Godot project: it has no {PROJECT_FILE}", hint=hint)
-        reason = project_file.why_unsuitable(content.text)
+        return content
+
+    def _refuse_if_unsuitable(self, project: Content) -> None:
+        reason = project_file.why_unsuitable(project.text or "")
         if reason is not None:
             raise InvalidParams("project", f"{self._project} cannot have the addon: {reason}")
-        return content
 
     def _names(self) -> tuple[str, ...]:
         """Return the names of the addon's files, in this release and in the one that was installed."""
@@ -168,11 +165,8 @@ class Installation:
         return tuple({**self._packaged, **({} if manifest is None else manifest.digests)})
 
     def _text(self, name: str) -> str | None:
-        """Return the text of a file. Returns None if there is none. A file that is no text is no text of ours."""
-        try:
-            return addon_files.read(self._project, name).text
-        except ClientFileInvalid:
-            return ""
+        """Return the text of a file. Returns None if there is none."""
+        return addon_files.read(self._project, name).text
 
     def _is_changed(self, name: str, text: str, recorded: Mapping[str, str]) -> bool:
         found = addon_files.digest(text)
@@ -227,24 +221,26 @@ class Installation:
 
     def _write_files(self, status: AddonReport) -> tuple[tuple[str, ...], tuple[str, ...], tuple[Path, ...]]:
         """Write the files that differ, and remove those that this release does not have; the manifest last."""
+        texts = {**self._packaged, MANIFEST: addon_files.encode_manifest(self._version, self._packaged)}
+        contents = {name: addon_files.read(self._project, name) for name in texts}
+        contents = {name: found for name, found in contents.items() if _differs(found.text, texts[name])}
+        for content in contents.values():
+            client_file.check_replaceable(content)
+        surplus = [name for name in self._names() if name not in self._packaged]
         backups = self._save(status.changed)
-        written, removed = [], []
-        names = self._names()
-        manifest = addon_files.encode_manifest(self._version, self._packaged)
-        for name, text in {**self._packaged, MANIFEST: manifest}.items():
-            if addon_files.digest(self._text(name) or "") != addon_files.digest(text):
-                client_file.replace(self._content(name), text)
-                written.append(name)
-        for name in names:
-            if name not in self._packaged and self._text(name) is not None:
-                client_file.remove(self._content(name), ())
-                removed.append(name)
-        return tuple(written), tuple(removed), backups
+        for name, content in contents.items():
+            client_file.replace(content, texts[name])
+        removed = tuple(name for name in surplus if self._remove_file(name))
+        return tuple(contents), removed, backups
 
-    def _content(self, name: str) -> Content:
+    def _remove_file(self, name: str) -> bool:
+        """Remove a file of the addon, and the one that Godot writes beside a script. Returns whether it was there."""
         content = addon_files.read(self._project, name)
-        client_file.check_replaceable(content)
-        return content
+        if content.text is not None:
+            client_file.remove(content, ())
+        with contextlib.suppress(OSError):
+            (self._project / FOLDER / f"{name}.uid").unlink()
+        return content.text is not None
 
     def _replace_project(self, project: Content, text: str) -> tuple[Path, ...]:
         backup = self._backups.save("godot-project", project)
@@ -254,3 +250,7 @@ class Installation:
     def _save(self, names: tuple[str, ...]) -> tuple[Path, ...]:
         saved = [self._backups.save("godot-addon", addon_files.read(self._project, name)) for name in names]
         return tuple(path for path in saved if path is not None)
+
+
+def _differs(found: str | None, text: str) -> bool:
+    return found is None or addon_files.digest(found) != addon_files.digest(text)

@@ -77,6 +77,55 @@ def record(project: Path, name: str) -> None:
     manifest.write_text(json.dumps(found), encoding="utf-8")
 
 
+def test_update_removes_what_godot_wrote_beside_a_script_that_goes(project: Path, release: Install) -> None:
+    release().install()
+    for name in ("old.gd", "old.gd.uid"):
+        (project / FOLDER / name).write_text("uid://x", encoding="utf-8")
+    record(project, "old.gd")
+    release("1.1.0").update()
+    assert not (project / FOLDER / "old.gd.uid").exists()
+
+
+def test_project_that_an_older_engine_has_saved_since_loses_the_addon(project: Path, release: Install) -> None:
+    release().install()
+    with (project / "project.godot").open("ab") as file:
+        file.write(b'\n[application]\n\nconfig/features=PackedStringArray("4.2")\n')
+    assert release().status().state is AddonState.CURRENT
+    for action in (release().install, release().update):
+        with pytest.raises(InvalidParams, match=r"Godot 4\.2"):
+            action()
+    assert release().remove().project_changed
+    assert [*files(project)] == ["project.godot"]
+
+
+def test_folder_of_other_addons_stays_though_it_is_empty(project: Path, release: Install) -> None:
+    (project / "addons").mkdir()
+    assert release().remove().is_empty
+    assert (project / "addons").is_dir()
+
+
+@pytest.mark.parametrize("action", ["install", "update", "remove"])
+def test_force_replaces_a_file_that_is_no_text(project: Path, release: Install, action: str) -> None:
+    release().install()
+    mine = project / FOLDER / "plugin.gd"
+    mine.write_bytes("# mine".encode("utf-16"))
+    assert release().status().changed == ("plugin.gd",)
+    change = getattr(release(), action)(force=True)
+    assert "# mine".encode("utf-16") in [path.read_bytes() for path in change.backups]
+
+
+@POSIX_ONLY
+def test_update_of_a_read_only_file_changes_no_other(project: Path, release: Install) -> None:
+    release().install()
+    for name in ("connection.gd", "plugin.gd"):
+        (project / FOLDER / name).write_text("# mine\n", encoding="utf-8")
+    (project / FOLDER / "plugin.gd").chmod(0o444)
+    before = files(project)
+    with pytest.raises(ClientFileUnusable, match="read-only"):
+        release("1.1.0").update(force=True)
+    assert files(project) == before
+
+
 def test_update_leaves_a_plugin_switched_off(project: Path, release: Install) -> None:
     release().install()
     (project / "project.godot").write_bytes(PROJECT)
@@ -143,7 +192,10 @@ def test_files_that_are_not_the_addons_stay(project: Path, release: Install) -> 
     assert files(project) == {"project.godot": PROJECT, f"{FOLDER}/mine.gd": b""}
 
 
-@pytest.mark.parametrize("names", [["../../project.godot"], ["/etc/passwd"], "no table"])
+@pytest.mark.parametrize(
+    "names",
+    [["../../project.godot"], ["/etc/passwd"], "no table", [".."], [""], ["a\0b"], ["\ud800"], ["x" * 300], [MANIFEST]],
+)
 def test_damaged_manifest_leads_to_no_other_file(project: Path, release: Install, names: object) -> None:
     release().install()
     damaged = {"version": "1.0.0", "files": dict.fromkeys(names, "x") if isinstance(names, list) else names}

@@ -1,4 +1,7 @@
-"""Copies of AI clients' files from before each change, and what each installation has inserted. Owner-only."""
+"""Copies of users' files from before each change, and what each installation has inserted. Owner-only.
+
+The files are those of AI clients and Godot projects.
+"""
 
 import contextlib
 import hashlib

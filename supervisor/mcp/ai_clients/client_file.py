@@ -1,4 +1,4 @@
-"""Reads and replaces the file of an AI client, so that no outcome is a damaged file."""
+"""Reads and replaces a user's file, of an AI client or a Godot project, so that no outcome is a damaged file."""
 
 import contextlib
 import errno
@@ -39,10 +39,11 @@ class Content:
     mode: int = PRIVATE_MODE
 
 
-def read(path: Path, inside: Path, new_mode: int = PRIVATE_MODE) -> Content:
-    """Return the content of a client's file. `inside`: the folder that links must not lead out of.
+def read(path: Path, inside: Path, new_mode: int = PRIVATE_MODE, *, is_text: bool = True) -> Content:
+    """Return the content of a user's file. `inside`: the folder that links must not lead out of.
 
-    `new_mode` is the mode with which the file is made if it is missing.
+    `new_mode` is the mode with which the file is made if it is missing. Without `is_text`, bytes that are no UTF-8 are
+    no error: they are kept in `raw`, and replaced in `text`.
 
     Raises:
         ClientFileUnusable: the file cannot be read, is no file, is too long, or belongs to another user.
@@ -68,7 +69,8 @@ def read(path: Path, inside: Path, new_mode: int = PRIVATE_MODE) -> Content:
         os.close(descriptor)
     if len(raw) > SIZE_MAX:
         raise _unusable(path, f"it is longer than {SIZE_MAX // 1024 // 1024} MiB", "is it the right file?")
-    return Content(path, real_path, _decoded(path, raw), raw, stat.S_IMODE(status.st_mode))
+    text = _decoded(path, raw) if is_text else raw.decode(errors="replace")
+    return Content(path, real_path, text, raw, stat.S_IMODE(status.st_mode))
 
 
 def check_replaceable(content: Content) -> None:
