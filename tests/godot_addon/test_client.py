@@ -1,4 +1,4 @@
-"""The GDScript client with daemons that end, are replaced, are silent, or are none.."""
+"""The GDScript client with daemons that end, are replaced, are silent, or are none."""
 
 import contextlib
 import json
@@ -14,6 +14,8 @@ from tests.godot_addon.scripted_peer import PeerConnection, ScriptedPeer
 from tests.transcript.stage import ENDPOINT
 
 pytestmark = [
+    # All cases are played in one run of the engine.
+    pytest.mark.xdist_group("client"),
     pytest.mark.needs_godot,
     pytest.mark.linux_only,
     pytest.mark.timeout(180),
@@ -26,8 +28,6 @@ OPEN, CLOSE, ANSWER = ["open"], ["close"], ["answer"]
 CONNECTED, DISCONNECTED = ["wait", "connected", 1], ["wait", "disconnected", 1]
 PING = ["send", "ping", {}]
 ENSURE = ["send", "server.ensure", {"kind": "toy"}]
-CONNECTED, DISCONNECTED = ["wait", "connected", 1], ["wait", "disconnected", 1]
-PING = ["send", "ping", {}]
 
 
 def status_of(size: int) -> dict[str, Any]:
@@ -157,6 +157,7 @@ CASES: dict[str, tuple[list[Callable[[PeerConnection], None]], Sequence[Any]]] =
     "silent": ([never_answers], [OPEN, PING, ["send", "lease.renew", {"lease": "x"}], ANSWER, CLOSE]),
     "in pieces": ([answers_in_pieces], [OPEN, ["send", "status", {}], ANSWER, CLOSE]),
     "stalled": ([answers_ping], [OPEN, CONNECTED, PING, ["stall", 3000], ANSWER, CLOSE]),
+    "stalled at once": ([answers_ping], [OPEN, PING, ["stall", 3000], ANSWER, CLOSE]),
     "events": (
         [sends_200_events_and_a_status],
         [OPEN, CONNECTED, ["subscribe"], ["wait", "resync of ours", 1], ["measure", 500],
@@ -242,10 +243,16 @@ def test_silence_of_the_daemon_ends_requests(played: dict[str, tuple[ScriptedPee
     assert codes(log) == ["ACCEPT_TIMEOUT", "ACCEPT_TIMEOUT"]
 
 
-def test_stall_of_the_editor_fails_nothing(played: dict[str, tuple[ScriptedPeer, Log]]) -> None:
-    """The editor stalls for longer than the answer may take, and the answer came in time."""
-    _, log = played["stalled"]
-    assert [entry[0] for entry in log] == ["connected", "sent", "completed"]
+@pytest.mark.parametrize(
+    ("case", "order"),
+    [("stalled", ["connected", "sent", "completed"]), ("stalled at once", ["sent", "connected", "completed"])],
+)
+def test_stall_of_the_editor_fails_nothing(
+    played: dict[str, tuple[ScriptedPeer, Log]], case: str, order: list[str]
+) -> None:
+    """The editor stalls for longer than the answer may take: once after the request was sent, once before."""
+    _, log = played[case]
+    assert [entry[0] for entry in log] == order
 
 
 def test_closed_client_ends_its_requests(played: dict[str, tuple[ScriptedPeer, Log]]) -> None:

@@ -46,6 +46,8 @@ const SILENCE_MS: int = 15000
 ## Stages whose time the daemon's deadline does not count.
 const UNTIMED_STAGES: Array[String] = ["installing", "queued"]
 const FRAME_BUDGET_US: int = 2000
+## A longer time without a [method poll] is a stall of the editor, and counts for no deadline.
+const STALL_MS: int = 500
 const BACK_OFF_MIN_MS: int = 250
 const BACK_OFF_MAX_MS: int = 4000
 const MESSAGE_MAX: int = 1024 * 1024 - 1
@@ -78,6 +80,7 @@ var _hello: int = 0
 ## Id -> request: method, params, and how far it is. Plain dictionaries survive a reload of this script.
 var _requests: Dictionary = {}
 var _state_due_ms: int = 0
+var _polled_ms: int = 0
 var _back_off_ms: int = BACK_OFF_MIN_MS
 var _problem: Dictionary = {}
 var _has_reported: bool = false
@@ -95,6 +98,7 @@ func open() -> void:
 		_instance = Crypto.new().generate_random_bytes(8).hex_encode()
 	_has_reported = false
 	_back_off_ms = BACK_OFF_MIN_MS
+	_polled_ms = Time.get_ticks_msec()
 	_wait(0)
 
 
@@ -160,6 +164,7 @@ func _process(_delta: float) -> void:
 
 ## Do what can be done now. Called in each frame; a plugin may call it more often.
 func poll() -> void:
+	_forgive_stall()
 	if _state == State.CLOSED:
 		if not _requests.is_empty():
 			_expire()
@@ -175,6 +180,22 @@ func poll() -> void:
 		_check_connection()
 	if not _requests.is_empty():
 		_expire()
+
+
+## Move all deadlines by the time in which the editor has called nothing, because nothing could be sent or read then.
+func _forgive_stall() -> void:
+	var now_ms: int = Time.get_ticks_msec()
+	var stall_ms: int = now_ms - _polled_ms
+	_polled_ms = now_ms
+	if stall_ms < STALL_MS:
+		return
+	if _state != State.WAITING:
+		_state_due_ms += stall_ms
+	for id: int in _requests:
+		var request: Dictionary = _requests[id]
+		request["answer_due_ms"] += stall_ms
+		if request["silence_due_ms"] > 0:
+			request["silence_due_ms"] += stall_ms
 
 
 func _connect_to_daemon() -> void:
