@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually
 from tests.godot_addon import addon_projects
+from tests.godot_addon.scripted_peer import PeerConnection, ScriptedPeer
 from tests.lab import godot
 from tests.lab.godot import Editor
 
@@ -80,7 +81,7 @@ def test_editor_is_attached_and_ready_until_it_closes(home: Home, tmp_path: Path
 
 
 def test_busy_editor_says_what_it_does(home: Home, tmp_path: Path) -> None:
-    """With a window: an import, a game, and a crash."""
+    """With a window: an import, and a game."""
     home.start()
     project = addon_projects.make(tmp_path / "project")
     (project / "main.tscn").write_text('[gd_scene format=3]\n\n[node name="Main" type="Node"]\n', encoding="utf-8")
@@ -95,7 +96,7 @@ def test_busy_editor_says_what_it_does(home: Home, tmp_path: Path) -> None:
         eventually(lambda: in_state(home, "busy", "playing"), "the game plays")
         editor.do("stop")
         eventually(lambda: in_state(home, "ready"), "the game has ended")
-        editor.kill()
+        assert editor.quit() == 0
         eventually(lambda: attached(home) is None, "the daemon sees the editor's end")
         assert editor.complaints() == []
 
@@ -188,5 +189,37 @@ def test_another_plugin_gets_a_server_in_a_few_lines(make_home: MakeHome, tmp_pa
         assert same is not None
         assert same["process"] == server["process"]
         editor.kill()
+        eventually(lambda: attached(toy) is None, "the daemon sees the editor's end")
         assert editor.complaints() == []
     eventually(lambda: toy.server("e2e-toy") is None, "the server ends with its editor")
+
+
+def refuses_an_editor_once(connection: PeerConnection) -> None:
+    """Play a daemon that is busy, then forgets the editor, and then knows it."""
+    connection.welcome()
+    data = {"code": "BUSY", "hint": "wait", "retryable": True}
+    for method in ("editor.attach", "editor.attach", "editor.state", "editor.attach"):
+        frame = connection.receive()
+        assert frame["method"] == method
+        count = len(connection.peer.received)
+        if count in (2, 4):
+            error = {"code": -32000, "message": f"refused: {method}", "data": data}
+            connection.send({"id": frame["id"], "error": error})
+        else:
+            connection.send(
+                {"id": frame["id"], "result": {"id": "editor-1", "state": "busy" if count == 3 else "ready"}}
+            )
+    connection.wait_for_end()
+
+
+def test_editor_that_was_refused_attaches_again(tmp_path: Path) -> None:
+    project = addon_projects.make(tmp_path / "project")
+    with ScriptedPeer(tmp_path / "daemon", refuses_an_editor_once) as peer:
+        variables = {"GODOT_SUPERVISOR_HOME": str(peer.home), **ALLOWED}
+        with godot.running(project, tmp_path / "user", **variables) as editor:
+            editor.line("Godot Supervisor: refused: editor.attach.")
+            editor.line("Godot Supervisor: connected.")
+            eventually(lambda: len(peer.received) >= 5, "the editor attaches a third time")
+            editor.kill()
+            assert len([line for line in editor.output if line.startswith("Godot Supervisor:")]) == 2
+            assert editor.complaints() == []

@@ -13,10 +13,15 @@ const RENEW_BUSY_MS: int = 30 * 60 * 1000
 const DETACH_S: float = 0.25
 ## A daemon that was restarted is back by then, and nothing has to be said.
 const REPORT_AFTER_MS: int = 5000
+## A daemon that could not attach the editor, or has forgotten it, is asked again after this time.
+const ATTACH_AGAIN_MS: int = 5000
 
 var _client: Client = null
 var _files: EditorFileSystem = null
+## Requests that the daemon has not answered yet: `editor.attach`, and the last `editor.state`.
 var _attach: int = 0
+var _state: int = 0
+var _attach_due_ms: int = 0
 var _editor: String = ""
 var _is_importing: bool = false
 ## What the daemon believes this editor to be busy with; "" means ready.
@@ -24,7 +29,8 @@ var _told: String = ""
 var _renew_ms: int = 0
 var _problem: Dictionary = {}
 var _report_due_ms: int = 0
-var _has_reported: bool = false
+## The message that was printed last. "" when all is well.
+var _reported: String = ""
 
 
 func _enter_tree() -> void:
@@ -70,6 +76,8 @@ func _exit_tree() -> void:
 
 func _process(_delta: float) -> void:
 	_tell()
+	if _attach_due_ms > 0 and Time.get_ticks_msec() >= _attach_due_ms:
+		_send_attach()
 	if _report_due_ms > 0 and Time.get_ticks_msec() >= _report_due_ms:
 		_report(_problem)
 		_report_due_ms = 0
@@ -95,9 +103,9 @@ func _tell() -> void:
 	_told = activity
 	_renew_ms = Time.get_ticks_msec() + RENEW_BUSY_MS
 	if activity.is_empty():
-		_client.send("editor.state", {"editor": _editor, "state": "ready"})
+		_state = _client.send("editor.state", {"editor": _editor, "state": "ready"})
 	else:
-		_client.send("editor.state", {"editor": _editor, "state": "busy", "reason": activity, "ttl_s": BUSY_S})
+		_state = _client.send("editor.state", {"editor": _editor, "state": "busy", "reason": activity, "ttl_s": BUSY_S})
 
 
 func _on_importing(_resources: PackedStringArray) -> void:
@@ -112,9 +120,11 @@ func _on_imported(_resources: PackedStringArray) -> void:
 
 func _on_connected(_daemon: Dictionary) -> void:
 	_report_due_ms = 0
-	if _has_reported:
-		_has_reported = false
-		print("Godot Supervisor: connected.")
+	_send_attach()
+
+
+func _send_attach() -> void:
+	_attach_due_ms = 0
 	_editor = ""
 	# A daemon that knows this editor answers with what it knows.
 	_attach = _client.send("editor.attach", _introduction())
@@ -141,6 +151,9 @@ func _on_completed(id: int, result: Variant) -> void:
 	if id != _attach or not result is Dictionary:
 		return
 	_attach = 0
+	if not _reported.is_empty():
+		_reported = ""
+		print("Godot Supervisor: connected.")
 	_editor = str((result as Dictionary).get("id", ""))
 	# The daemon may remember an activity of this editor.
 	_told = "" if (result as Dictionary).get("state") == "ready" else "unknown"
@@ -148,21 +161,32 @@ func _on_completed(id: int, result: Variant) -> void:
 
 
 func _on_failed(id: int, error: Dictionary) -> void:
-	if id == _attach:
-		_attach = 0
-		# A lost connection is reported by itself, and the next one attaches again.
-		if _client.is_ready():
-			_report(error)
+	if id != _attach and id != _state:
+		return
+	var is_state: bool = id == _state
+	_attach = 0
+	_state = 0
+	# A lost connection is reported by itself, and the next one attaches again.
+	if not _client.is_ready():
+		return
+	if is_state or error.get("retryable"):
+		_attach_due_ms = Time.get_ticks_msec() + ATTACH_AGAIN_MS
+	if not is_state:
+		_report(error)
 
 
 func _on_disconnected(error: Dictionary) -> void:
 	_editor = ""
+	_attach_due_ms = 0
 	_problem = error
 	_report_due_ms = Time.get_ticks_msec() + REPORT_AFTER_MS
 
 
 ## Say once in the output panel why this editor is not looked after, and what to do.
 func _report(error: Dictionary) -> void:
-	_has_reported = true
+	var message: String = str(error.get("message", ""))
+	if message == _reported:
+		return
+	_reported = message
 	var hint: String = str(error.get("hint", ""))
-	print("Godot Supervisor: %s.%s" % [error.get("message", ""), "" if hint.is_empty() else " To mend it: %s" % hint])
+	print("Godot Supervisor: %s.%s" % [message, "" if hint.is_empty() else " To mend it: %s" % hint])
