@@ -9,14 +9,6 @@ from tests.lab import godot
 pytestmark = [pytest.mark.needs_godot, pytest.mark.linux_only, pytest.mark.timeout(300)]
 
 
-def test_editor_with_a_window_closes_without_complaints(tmp_path: Path) -> None:
-    project = godot.make_project(tmp_path / "project")
-    with godot.running(project, tmp_path / "home", window=True) as editor:
-        editor.line("LAB idle")
-        assert editor.quit() == 0
-        assert editor.complaints() == []
-
-
 def make_addon(project: Path, name: str, body: str) -> None:
     addon = project / "addons" / name
     addon.mkdir()
