@@ -85,6 +85,13 @@ def test_a_chosen_program_is_taken_as_it_is(tmp_path: Path) -> None:
         find_launcher(environment, "no-such-program")
 
 
+def test_a_chosen_program_of_another_name_is_refused(tmp_path: Path) -> None:
+    own = program(tmp_path / "bin")
+    wrapper = own.rename(own.with_name("wrapper" + own.suffix))
+    with pytest.raises(LauncherNotStable, match="another name"):
+        find_launcher({"PATH": str(own.parent)}, str(wrapper))
+
+
 def test_a_bare_name_is_the_program_that_path_leads_to(tmp_path: Path) -> None:
     own, other = program(tmp_path / "a", "a"), program(tmp_path / "b", "b")
     assert is_same_program("godot-supervisor", str(own), {"PATH": str(own.parent)})

@@ -45,7 +45,7 @@ class ExistingEntry:
     def arguments(self) -> tuple[str, ...] | None:
         """Return the words after `mcp` on the command line. Returns None if the entry does not start the MCP bridge."""
         for place, word in enumerate(self.command[:-1]):
-            if self.command[place + 1] == "mcp" and (_OURS.fullmatch(word) or self._runs_module(place)):
+            if self.command[place + 1] == "mcp" and (names_program(word) or self._runs_module(place)):
                 return self.command[place + 2 :]
         return None
 
@@ -66,6 +66,11 @@ class ExistingEntry:
 def entry_name(kind: str | None, name: str | None) -> str:
     """Return the name of an entry: the given one, else that of its kind, else `godot`, for the kind of the project."""
     return name or _NOT_IN_A_NAME.sub("-", kind or DEFAULT_NAME)
+
+
+def names_program(word: str) -> bool:
+    """Return whether a word of a command line is this program, by its name."""
+    return _OURS.fullmatch(word) is not None
 
 
 def is_name(name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...errors import LauncherNotStable
 from ...native.facts import is_absolute
-from .entry import PROGRAM
+from .entry import PROGRAM, names_program
 
 HINT = "install this program as a tool (uv tool install, pipx install), or name a launcher: --command PATH"
 
@@ -75,6 +75,11 @@ def _check_chosen(chosen: str, environment: Mapping[str, str]) -> str:
     found = resolve(chosen, environment)
     if found is None:
         raise LauncherNotStable(f"--command: there is no program {chosen}", hint="give the path of a program")
+    if not names_program(chosen):
+        raise LauncherNotStable(
+            f"--command: {chosen} has another name than {PROGRAM}, by which an entry is recognised later",
+            hint=f"give the path of a link or script of the name {PROGRAM}",
+        )
     path = Path(chosen)
     return chosen if path.name == chosen else str(_absolute(path))
 
