@@ -360,6 +360,8 @@ def test_the_local_scope_of_claude_code_is_in_the_users_file(clients: Run, user:
     projects = json.loads((user / ".claude.json").read_text())["projects"]
     assert list(projects[str(project.resolve())]["mcpServers"]) == ["godot"]
     assert clients("install", "codex", "--local", "--project", str(project)).code == 2
+    nowhere = clients("install", "--local")
+    assert (nowhere.code, "there is no project here" in nowhere.err) == (2, True)
     assert clients("remove", "claude", "--local", "--project", str(project)).code == 0
     assert not (user / ".claude.json").exists()
 

@@ -81,11 +81,14 @@ def for_each_client(
     that are not found, but have a file.
 
     Raises:
+        ClientScopeMissing: the scope is LOCAL, and there is no project.
         NotFound: no client is named, and none is found.
     """
     places = Places(os.environ)
     if scope == LOCAL:
         project = project or project_here()
+        if project is None:
+            raise ClientScopeMissing("there is no project here", hint="name it: --project DIR")
         # The path becomes a key in the file.
         utf8_path(str(project))
     done: list[FileEdit] = []
