@@ -133,6 +133,7 @@ def test_quotation_marks_that_nothing_closes_are_read_once() -> None:
 def test_a_line_that_looks_like_a_header_is_hidden() -> None:
     shown = {"mcp_servers", "mcp"}
     text = '[mcp_servers.godot]\nx = [\n["secret"],\n[secret]\n]\n'
+    assert hide_toml('a = "mcp"\r\nb = "secret"\r\n', shown) == 'a = "mcp"\nb = …\n'
     assert hide_toml(text, shown) == "[mcp_servers.godot]\nx = …\n…\n…\n…\n"
 
 

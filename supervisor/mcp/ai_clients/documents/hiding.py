@@ -40,7 +40,7 @@ def hide_toml(text: str, shown: Collection[str]) -> str:
 
     Of headers, those are left whose first key is in `shown`: a line of a list or of a text may look like a header.
     """
-    return "\n".join(_hide_toml_line(line, shown) for line in text.split("\n"))
+    return "\n".join(_hide_toml_line(line.rstrip("\r"), shown) for line in text.split("\n"))
 
 
 def _hide_toml_line(line: str, shown: Collection[str]) -> str:
