@@ -28,6 +28,8 @@ from supervisor.mcp.core.events_and_actions import (
 )
 from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue
 from supervisor.mcp.core.servers import Outcome, Pin, Server
+from supervisor.wire import fields
+from supervisor.wire.messages.clients import CallBegin
 from tests.mcp.test_conversation import SERVER_SAYS, Talk
 
 HERE, THERE = "/games/here/", "/games/there/"
@@ -288,6 +290,18 @@ def test_some_resources_are_read_without_an_editor(uri: str) -> None:
 
 
 # --- the gate ---
+
+
+@pytest.mark.parametrize("tool", ["write\0", "\ud800", "x" * 1000, " ", "two\nlines"])
+@pytest.mark.parametrize("gate", ["off", "serialize"])
+def test_a_tool_of_any_name_can_be_told_to_the_daemon(tool: str, gate: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "TOOLS", [*TOOLS, {"name": tool, "inputSchema": SCHEMA}])
+    talk = CallTalk(gate=gate, pin=None)
+    before = len(talk.begun)
+    talk.call(tool)
+    [begun] = talk.begun[before:]
+    message = {"server": "small", "call": 1, "tool": begun.tool}
+    assert fields.decode(CallBegin, message).tool.isprintable()
 
 
 def test_a_gated_call_is_sent_when_it_is_admitted() -> None:

@@ -49,7 +49,7 @@ class _Call:
     def params(self) -> dict[str, Any]:
         """Return what a `call.begin` says of the call."""
         call, _, tool, editor_pid, _ = self.action
-        shown = {"call": call, "server": self.server, "tool": tool[:256] or "?"}
+        shown = {"call": call, "server": self.server, "tool": tool}
         return shown | ({} if editor_pid is None else {"editor_pid": editor_pid})
 
 

@@ -20,13 +20,11 @@ from .messages.catalogue import (
 from .messages.headers import META_CLIENT, META_VERSION
 from .messages.message import METHOD_NOT_FOUND, Message, whole_body
 from .messages.modern_rules import DISCOVER, modern_refusal, says_modern
+from .messages.shown import shown
 from .outbox import Outbox
 
 UNNAMED = "an AI client"
 """The name of a client that does not give one."""
-
-NAME_LENGTH = 100
-"""How much is shown of what a client says of itself."""
 
 
 class LocalAnswers:
@@ -77,8 +75,8 @@ class LocalAnswers:
     def _introduce(self, info: object) -> None:
         """Let the daemon be told who the client is, unless it was told the same."""
         said: Mapping[str, Any] = info if isinstance(info, dict) else {}
-        title = _shown(said.get("title")) or None
-        found = IntroduceClient(_shown(said.get("name")) or UNNAMED, _shown(said.get("version")), title)
+        title = shown(said.get("title")) or None
+        found = IntroduceClient(shown(said.get("name")) or UNNAMED, shown(said.get("version")), title)
         if found != self._introduced:
             self._introduced = found
             self._outbox.add(found)
@@ -189,12 +187,6 @@ class LocalAnswers:
             return replies.error(request.id, METHOD_NOT_FOUND, "this server has no such list")
         listed = known.list_result(request.method)
         return None if listed is None else replies.result(request.id, listed)
-
-
-def _shown(text: object) -> str:
-    """Return a text of the client in a form that can be shown: on one line, and short. Returns "" for other values."""
-    kept = text[:NAME_LENGTH] if isinstance(text, str) else ""
-    return "".join(letter if letter.isprintable() else "?" for letter in kept).strip()
 
 
 def discovery_refusal(request: ClientRequest) -> bytes:

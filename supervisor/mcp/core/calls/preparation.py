@@ -8,6 +8,7 @@ from ..forwarding import LISTS_PAUSE_S, Verdict
 from ..local_answers import LocalAnswers
 from ..messages.arguments import given_argument, with_argument
 from ..messages.message import Message
+from ..messages.shown import shown
 from ..outbox import Outbox
 from ..server_side import ServerSide
 from ..servers import EditorSession, Pin, Server
@@ -274,7 +275,7 @@ class CallPreparation:
     def _begin(self, request: ClientRequest, server: Server, pid: int | None, *, needs_admission: bool) -> None:
         self._count += 1
         self._running[request] = _RunningCall(self._count, server.number, pid)
-        self._outbox.add(BeginCall(self._count, server.number, request.tool, pid, needs_admission))
+        self._outbox.add(BeginCall(self._count, server.number, shown(request.tool) or "?", pid, needs_admission))
 
 
 def _is_error_result(answer: Message) -> bool:
