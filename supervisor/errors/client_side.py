@@ -74,20 +74,14 @@ class ResponseTimeout(SupervisorError):
 
 
 class ClientFileInvalid(SupervisorError):
-    """A user's file, of an AI client or a Godot project, cannot be understood, so it was not changed.
-
-    `data` has `file`, and `line` if known.
-    """
+    """A user's file cannot be understood, so it was not changed; `data` has `file`, and `line` if known."""
 
     code = "CLIENT_FILE_INVALID"
     fault = Fault.ENVIRONMENT
 
 
 class ClientFileUnusable(SupervisorError):
-    """A user's file, of an AI client or a Godot project, cannot be read or replaced, so it was not changed.
-
-    `data.file` names it.
-    """
+    """A user's file cannot be read or replaced, so it was not changed; `data.file` names it."""
 
     code = "CLIENT_FILE_UNUSABLE"
     fault = Fault.ENVIRONMENT
