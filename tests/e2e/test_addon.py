@@ -75,6 +75,7 @@ def test_a_version_that_the_index_lacks_gives_way_and_says_so(home: Home) -> Non
     assert home.up("e2e-toy", "--project", folder)["process"]["pid"] == server["process"]["pid"]
 
 
+@pytest.mark.full
 def test_two_versions_have_a_server_each_and_a_reap_frees_ports(home: Home) -> None:
     owners = [home.owner(), home.owner()]
     servers = [

@@ -62,7 +62,8 @@ def test_daemon_and_server_inherit_no_signals_and_no_mask(make_home: MakeHome) -
 
 
 @pytest.mark.parametrize(
-    "words", [("status",), ("config", "show"), ("kinds",), ("up", "e2e-toy"), ("logs",), ("stop",)]
+    "words",
+    [("status",), ("config", "show"), ("kinds",), ("up", "e2e-toy"), ("logs",), ("connect", "codex"), ("stop",)],
 )
 def test_a_command_needs_no_current_folder(make_home: MakeHome, tmp_path: Path, words: tuple[str, ...]) -> None:
     home = make_home(toy_config())

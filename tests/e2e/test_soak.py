@@ -180,6 +180,7 @@ def soak(make_home: MakeHome, seed: int, cycles: int, with_kills: int) -> tuple[
     return costs, story.told
 
 
+@pytest.mark.full
 def test_a_short_soak_loses_nothing_and_leaves_nothing(make_home: MakeHome) -> None:
     costs, told = soak(make_home, seed=7, cycles=26, with_kills=4)
     assert len(told) > 6

@@ -138,7 +138,8 @@ def test_up_gives_a_ready_server_that_serves_ai_clients(unity: Home) -> None:
     assert "manage_scene" in [tool["name"] for tool in client.ask("tools/list", {})["tools"]]
     again = unity.cli("up", "unity-mcp")
     assert f"unity-mcp {VERSION} already running" in again.stdout
-    assert f"claude mcp add --transport http unity-mcp {server['url']}" in again.stdout
+    assert "  claude mcp add --scope user unity-mcp " in again.stdout
+    assert again.stdout.endswith("godot-supervisor mcp unity-mcp\n")
 
 
 def test_a_foreign_web_page_is_refused(unity: Home) -> None:
@@ -167,6 +168,7 @@ def test_leftover_variables_are_dropped_and_preferences_pass(unity: Home) -> Non
     assert own_log.exists()
 
 
+@pytest.mark.full
 def test_an_editors_session_keeps_the_server_and_an_ai_client_does_not(unity: Home) -> None:
     owner = unity.owner()
     server = unity.up("unity-mcp", "--owner-pid", str(owner.pid))

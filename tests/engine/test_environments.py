@@ -54,6 +54,7 @@ def test_existing_environment_is_returned_at_once(root: Path, offline: dict[str,
     assert later.told == []
 
 
+@pytest.mark.full
 def test_pip_settings_choose_the_source_never_the_target(root: Path, offline: dict[str, str], tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     moved = (

@@ -283,7 +283,7 @@ def test_closed_follower_gets_no_lines_and_costs_nothing(harness: LogsHarness) -
             reader.close()
             reader.close()
         say("one\n")
-        harness.events.publish("server.state", server="toy")
+        harness.events.publish("server.state", server="toy", now="ready")
         await asyncio.sleep(0.2)
         assert not any(reader.lines for reader in readers)
 

@@ -14,8 +14,6 @@ from tests.godot_addon.scripted_peer import PeerConnection, ScriptedPeer
 from tests.transcript.stage import ENDPOINT
 
 pytestmark = [
-    # All cases are played in one run of the engine.
-    pytest.mark.xdist_group("client"),
     pytest.mark.needs_godot,
     pytest.mark.linux_only,
     pytest.mark.timeout(180),

@@ -143,6 +143,7 @@ async def provide(platform: Platform) -> Path:
 
 @pytest.mark.needs_index
 @pytest.mark.timeout(400)
+@pytest.mark.full
 def test_the_real_server_identifies_itself_and_stays_off_the_network(tmp_path: Path) -> None:
     platform = open_platform()
     ports = free_ports(2)

@@ -58,6 +58,7 @@ def test_every_call_succeeds_whatever_happens(real: Home, connect: Connect) -> N
     assert client.close() == 0
 
 
+@pytest.mark.full
 def test_the_server_ends_with_its_last_client(real: Home, connect: Connect) -> None:
     client = connect(real, NAME)
     client.begin()

@@ -31,6 +31,7 @@ def test_the_first_client_waits_for_the_server(small: SmallHome, connect: Connec
     assert Process(client.process.pid).children() == []
 
 
+@pytest.mark.full
 def test_the_next_client_needs_no_server_to_list(small: SmallHome, connect: Connect) -> None:
     first = connect(small)
     first.begin()

@@ -118,6 +118,7 @@ def test_a_shell_that_counts_as_a_launcher(monkeypatch: pytest.MonkeyPatch) -> N
     bites("no signal to what is not stoppable")
 
 
+@pytest.mark.full
 def test_a_home_that_ignores_the_adoption_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """A found server is an orphan when the owner that this home knows has ended."""
     for module in ("ending.sampling", "ending.final_checks", "identification.snapshot"):

@@ -29,7 +29,7 @@ class Display(Protocol):
 @options.as_json
 @options.timeout
 def status(*, with_ended: bool, watch: bool, as_json: bool, deadline: Deadline) -> None:
-    """Show the daemon, the editors, the servers and the AI clients."""
+    """Show the daemon, editors, servers and AI clients."""
     if with_ended and watch:
         raise click.UsageError("--watch cannot be used with --all")
     if not watch:

@@ -86,7 +86,8 @@ def _check_chosen(chosen: str, environment: Mapping[str, str]) -> str:
 
 def _absolute(path: Path) -> Path:
     """Return an absolute path. Links are not followed: a link on PATH stays when what it leads to is replaced."""
-    return Path.cwd() / path
+    # The current folder may have gone.
+    return path if path.is_absolute() else Path.cwd() / path
 
 
 def _own_scripts() -> Iterator[str]:
