@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,15 @@ def test_calls_wait_where_few_files_may_be_open(small: SmallHome) -> None:
         client.kill()
 
 
+@pytest.fixture
+def hangups_end_programs() -> Iterator[None]:
+    """Let programs that are started here not ignore SIGHUP, as those under `nohup` do."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangups_end_programs")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_it(small: SmallHome, connect: Connect, number: signal.Signals) -> None:
     client = connect(small)
