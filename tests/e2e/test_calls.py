@@ -42,9 +42,15 @@ def test_calls_are_admitted_one_after_the_other(gated: MakeGated) -> None:
     home = gated("serialize")
     with Line(home) as first, Line(home) as second, Line(home) as third:
         assert code(first, begin(first)) is None
-        waits, last = begin(second), begin(third)
-        server = first.ask("server.get", {"server": TOY})
-        assert [call["state"] for call in server["calls"]] == ["running", "waiting", "waiting"]
+
+        def states() -> list[str]:
+            return [call["state"] for call in first.ask("server.get", {"server": TOY})["calls"]]
+
+        # Each connection has a queue of its own, so the daemon may read them in any order.
+        waits = begin(second)
+        eventually(lambda: states() == ["running", "waiting"], "the second call waits")
+        last = begin(third)
+        eventually(lambda: states() == ["running", "waiting", "waiting"], "the third call waits")
         first.ask("call.end", {"call": 1})
         assert code(second, waits) is None
         # The end of a connection ends its call.
