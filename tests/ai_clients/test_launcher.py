@@ -10,6 +10,7 @@ import pytest
 from supervisor.errors import LauncherNotStable
 from supervisor.mcp.ai_clients import launcher
 from supervisor.mcp.ai_clients.launcher import find_launcher, is_same_program
+from tests.systems import POSIX_ONLY
 
 NAME = "godot-supervisor.exe" if sys.platform == "win32" else "godot-supervisor"
 
@@ -34,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="installers make copies there")
+@POSIX_ONLY
 def test_the_link_on_path_of_a_tool_is_preferred(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = program(place / "uv/tools/godot-supervisor/bin")
     shim = place / "local/bin" / NAME

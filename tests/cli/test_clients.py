@@ -14,10 +14,12 @@ import pytest
 from tests.cli.conftest import Outcome, Run
 from tests.privilege import IS_ROOT
 from tests.protocol import check_document
+from tests.systems import POSIX_ONLY
 
 PROGRAM = "godot-supervisor"
 SECRET = "s3cret-of-another-server"
-WITHOUT_LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege, and modes mean nothing")
+WITHOUT_LINKS = POSIX_ONLY
+"""On Windows links need a privilege, and modes mean nothing."""
 
 
 @pytest.fixture
@@ -243,6 +245,7 @@ def test_a_place_that_cannot_be_replaced_is_refused(clients: Run, user: Path, tm
     assert not (user / "nothing").exists()
 
 
+@POSIX_ONLY
 @pytest.mark.needs_root
 @pytest.mark.skipif(not IS_ROOT, reason="only root can make a file of another user")
 def test_a_file_of_another_user_is_refused(clients: Run, user: Path) -> None:

@@ -118,7 +118,7 @@ def test_force_replaces_a_file_that_is_no_text(project: Path, release: Install, 
 def test_update_of_a_read_only_file_changes_no_other(project: Path, release: Install) -> None:
     release().install()
     for name in ("connection.gd", "plugin.gd"):
-        (project / FOLDER / name).write_text("# mine\n", encoding="utf-8")
+        (project / FOLDER / name).write_bytes(b"# mine\n")
     (project / FOLDER / "plugin.gd").chmod(0o444)
     before = files(project)
     with pytest.raises(ClientFileUnusable, match="read-only"):
@@ -143,7 +143,7 @@ def test_update_without_the_addon_is_an_error(release: Install) -> None:
 def test_file_that_was_changed_by_hand_is_kept(project: Path, release: Install, action: str) -> None:
     release().install()
     mine = project / FOLDER / "plugin.gd"
-    mine.write_text("# mine\n", encoding="utf-8")
+    mine.write_bytes(b"# mine\n")
     assert release("1.1.0").status().changed == ("plugin.gd",)
     before = files(project)
     with pytest.raises(NotOurs, match=r"plugin\.gd"):

@@ -7,6 +7,7 @@ import time
 from supervisor.mcp.bridge.call_link import RECONNECT_PAUSE_S, CallLink
 from supervisor.mcp.bridge.loop import Loop
 from supervisor.mcp.core.events_and_actions import BeginCall
+from tests.mcp.test_loop import close_bell
 
 
 class ClosedClient:
@@ -37,4 +38,5 @@ def test_a_daemon_that_ends_each_connection_is_not_asked_all_the_time() -> None:
         thread.join(30)
     for client in asked:
         client.ours.close()
+    close_bell(loop._bell)
     assert 2 <= len(asked) <= 7

@@ -10,7 +10,7 @@ from tests.e2e.home import eventually
 from tests.mcp.conftest import Connect
 from tests.mcp.home import SmallHome
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = [pytest.mark.linux_only, pytest.mark.timeout(120)]
 
 
 def install(home: SmallHome, user: Path) -> tuple[Any, str]:

@@ -11,6 +11,7 @@ import pytest
 from supervisor.mcp.bridge.editors import examine, is_same_folder
 from supervisor.mcp.core.events_and_actions import EditorsExamined, Event, ExamineEditors
 from supervisor.native.startup.running import runs
+from tests.systems import POSIX_ONLY
 
 
 @pytest.fixture
@@ -20,6 +21,7 @@ def project(tmp_path: Path) -> str:
     return str(folder)
 
 
+@POSIX_ONLY
 def test_a_project_has_several_paths(project: str) -> None:
     link = Path(project).with_name("link")
     link.symlink_to(project, target_is_directory=True)

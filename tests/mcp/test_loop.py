@@ -1,6 +1,11 @@
 """The loop of the bridge, and what wakes it."""
 
+import os
 import select
+import socket
+from collections.abc import Iterator
+
+import pytest
 
 from supervisor.mcp.bridge.loop import _Bell
 
@@ -9,8 +14,22 @@ def can_be_heard(bell: _Bell) -> bool:
     return bool(select.select([bell.reader], [], [], 0)[0])
 
 
-def test_one_byte_wakes_the_loop() -> None:
-    bell = _Bell()
+def close_bell(bell: _Bell) -> None:
+    for end in (bell.reader, bell.writer):
+        if isinstance(end, socket.socket):
+            end.close()
+        else:
+            os.close(end)
+
+
+@pytest.fixture
+def bell() -> Iterator[_Bell]:
+    made = _Bell()
+    yield made
+    close_bell(made)
+
+
+def test_one_byte_wakes_the_loop(bell: _Bell) -> None:
     bell.ring()
     bell.ring()
     assert can_be_heard(bell)
@@ -20,8 +39,7 @@ def test_one_byte_wakes_the_loop() -> None:
     assert can_be_heard(bell)
 
 
-def test_a_thread_that_rings_during_the_silence_is_not_the_last() -> None:
-    bell = _Bell()
+def test_a_thread_that_rings_during_the_silence_is_not_the_last(bell: _Bell) -> None:
     receive = bell._receive
 
     def receive_while_another_thread_rings() -> object:

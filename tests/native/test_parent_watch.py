@@ -10,8 +10,9 @@ import psutil
 import pytest
 
 from tests.e2e.home import eventually, lives
+from tests.systems import POSIX_ONLY
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX only: tests/windows has the same")
+pytestmark = POSIX_ONLY
 
 WATCHER = """
 import sys, time
