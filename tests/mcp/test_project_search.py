@@ -10,6 +10,7 @@ import pytest
 from supervisor.mcp.bridge import run
 from supervisor.native.facts import HOME_VARIABLE, folders
 from tests.e2e.home import eventually
+from tests.mcp.test_loop import close_bell
 
 
 def test_the_last_roots_count_whichever_is_found_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,4 +38,5 @@ def test_the_last_roots_count_whichever_is_found_first(tmp_path: Path, monkeypat
         assert bridge._project == "quick"
     finally:
         is_there.set()
+        close_bell(bridge._loop._bell)
         os.close(sink)
