@@ -35,6 +35,9 @@ The first is set anew. The second, which this process has if a server started it
 APART = "--apart"
 """The argument with which the daemon is no child of its starter. See `daemon.__main__`, which imports nothing here."""
 
+SAYS_PID_WITHIN_S = 10.0
+"""How long a child may take to say the pid of the daemon: an interpreter has to start."""
+
 POLL_S = 0.03
 YIELD_S = 1.0
 """How long to wait for the daemon that holds the lock before another start. That daemon may be shutting down."""
@@ -192,12 +195,13 @@ class _StartingDaemon:
             self._child = _spawn(folders, output.fileno(), *arguments, environment=environment, says_pid=apart)
         self._pid = self._child.pid
         if apart:
-            # The child ends as soon as it has said the pid of the daemon.
-            said, _ = self._child.communicate()
-            self._pid = int(said) if said.isdigit() else self._pid
-        else:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                # The child ends as soon as it has said the pid of the daemon. A child that hangs is waited for below.
+                said, _ = self._child.communicate(timeout=SAYS_PID_WITHIN_S)
+                self._pid = int(said) if said.isdigit() else self._pid
+        if self._pid == self._child.pid:
             # Waiting for the child leaves no zombie while this process lives. The child outlives this process.
-            threading.Thread(target=self._child.wait, daemon=True).start()
+            threading.Thread(target=self._child.communicate, daemon=True).start()
         self._exited_at: float | None = None
 
     def gave_way(self) -> bool:

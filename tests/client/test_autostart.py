@@ -102,14 +102,18 @@ class Stage:
             time.sleep(0.01)
 
     def _candidates(self) -> list[psutil.Process]:
-        recorded = [psutil.Process(pid) for pid in self.starts if psutil.pid_exists(pid)]
-        return [*psutil.Process().children(), *recorded]
+        found = psutil.Process().children()
+        for pid in self.starts:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(pid))
+        return found
 
 
 def is_stand_in(process: psutil.Process) -> bool:
-    """Recognise a stand-in by its command line; a zombie has none."""
+    """Recognise a stand-in by the beginning of its command line; a zombie has none."""
+    words = list(autostart.COMMAND[1:])
     try:
-        return process.cmdline()[1:] == list(autostart.COMMAND[1:])
+        return process.cmdline()[1 : len(words) + 1] == words
     except psutil.NoSuchProcess:
         return False
 
@@ -187,12 +191,13 @@ def test_a_damaged_endpoint_is_replaced(stage: Stage) -> None:
     assert len(stage.starts) == 1
 
 
-def test_a_failed_start_reports_the_daemons_output(stage: Stage) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_failed_start_reports_the_daemons_output(stage: Stage, apart: bool) -> None:
     stage.folders.logs.mkdir(parents=True)
     (stage.folders.logs / "daemon.out").write_text("an older complaint\n")
     stage.plays("fails")
     with pytest.raises(DaemonNotRunning) as caught:
-        ensure_daemon(stage.folders)
+        ensure_daemon(stage.folders, apart=apart)
     assert caught.value.data == {"exit": 1, "output": "cannot: no such luck\n"}
     assert len(stage.starts) == 1
 
@@ -201,6 +206,13 @@ def test_a_daemon_that_never_answers_is_given_up(stage: Stage) -> None:
     stage.plays("silent")
     with pytest.raises(DaemonNotRunning, match=r"did not answer within 0\.5 s"):
         ensure_daemon(stage.folders, timeout_s=0.5)
+
+
+def test_a_daemon_that_does_not_leave_its_starter_is_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(autostart, "SAYS_PID_WITHIN_S", 0.1)
+    stage.plays("silent")
+    with pytest.raises(DaemonNotRunning, match=r"did not answer within 0\.5 s"):
+        ensure_daemon(stage.folders, timeout_s=0.5, apart=True)
 
 
 def test_a_daemon_is_started_after_the_other_shut_down(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
