@@ -16,8 +16,8 @@ from ..deadline import Deadline
 BUSY_WAIT_S = 10.0
 """How long a command waits for another operation on its server, such as a start that an AI client has asked for."""
 
-BUSY_PAUSE_S = 0.25
-"""The pause between two attempts."""
+BUSY_PAUSE_MS = 250
+"""The pause between two attempts, if the daemon says none."""
 
 METHODS = {"down": "server.stop", "restart": "server.restart"}
 
@@ -115,7 +115,8 @@ def _stop_or_restart_one(client: Client, command: str, server: str, selection: S
                 problem.hint = f"wait, or: godot-supervisor {command} {server} --force"
             if method in (None, "editor.state") or time.monotonic() > waits_until or selection.deadline.passed:
                 raise
-        time.sleep(BUSY_PAUSE_S)
+            pause_ms = problem.retry_after_ms or BUSY_PAUSE_MS
+        time.sleep(pause_ms / 1000)
 
 
 def _try_to_stop_or_restart(client: Client, command: str, server: str, selection: Selection) -> JsonObject:
