@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ..core.pep440 import parse
+from ..core.processes.godot import PROJECT_FILE
 from ..errors import ClientFileInvalid, InvalidParams, NotFound, NotOurs, VersionConflict
 from ..mcp.ai_clients import client_file
 from ..mcp.ai_clients.backups import Backups
@@ -13,8 +14,6 @@ from ..mcp.ai_clients.client_file import Content
 from ..values import frozen
 from . import addon_files, project_file
 from .addon_files import FOLDER, MANIFEST, PLUGIN
-
-PROJECT_FILE = "project.godot"
 
 
 class AddonState(StrEnum):

@@ -1,7 +1,6 @@
 """Finds Godot editors that have a project open, by their command lines. Blocking."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,9 +24,9 @@ def _has_open(project: Path, pid: int, platform: Platform, folder_of: Callable[[
     command = platform.probe.describe(pid).command
     if not is_editor(command):
         return False
-    # An editor changes into the folder of its project. Until then, or where no folder is told, its options count.
+    # An editor changes into the folder of its project. Until then, or if the system names no folder, options count.
     candidates = [folder_of(pid), *_named(command)]
-    return any(_is_same(project, each) for each in candidates if each is not None and os.path.isabs(each))  # noqa: PTH117
+    return any(_is_same(project, each) for each in candidates if each is not None and Path(each).is_absolute())
 
 
 def _named(command: Sequence[str]) -> Iterator[str]:

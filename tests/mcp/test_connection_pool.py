@@ -19,6 +19,7 @@ from supervisor.mcp.bridge.connection_pool import ConnectionPool
 from supervisor.mcp.bridge.loop import Loop
 from supervisor.mcp.core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers
 from supervisor.mcp.core.servers import Outcome
+from tests.mcp.test_loop import close_file
 
 PATIENCE_S = 20.0
 
@@ -70,10 +71,7 @@ class Exchanges:
 
     def close(self) -> None:
         for file in [*(watch.file for watch in self.loop._watches.values()), self.loop._bell.writer]:
-            if isinstance(file, socket.socket):
-                file.close()
-            else:
-                os.close(file)
+            close_file(file)
 
 
 @pytest.fixture

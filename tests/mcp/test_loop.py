@@ -4,6 +4,7 @@ import os
 import select
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,12 +15,16 @@ def can_be_heard(bell: _Bell) -> bool:
     return bool(select.select([bell.reader], [], [], 0)[0])
 
 
+def close_file(file: Any) -> None:
+    if isinstance(file, socket.socket):
+        file.close()
+    else:
+        os.close(file)
+
+
 def close_bell(bell: _Bell) -> None:
-    for end in (bell.reader, bell.writer):
-        if isinstance(end, socket.socket):
-            end.close()
-        else:
-            os.close(end)
+    close_file(bell.reader)
+    close_file(bell.writer)
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ def found_by(client: AiClient, places: Places, environment: Mapping[str, str]) -
         if path is not None:
             return path
     for folder in client.folders(places):
-        if _is_there(folder, Path.is_dir):
+        if is_there(folder, Path.is_dir):
             return str(folder)
     for file in client.user_files(places):
-        if _is_there(file, Path.is_file):
+        if is_there(file, Path.is_file):
             return str(file)
     return None
 
 
-def _is_there(path: Path, is_expected: Callable[[Path], bool]) -> bool:
+def is_there(path: Path, is_expected: Callable[[Path], bool]) -> bool:
     """Return whether there is what is expected. A path that cannot be looked at shows nothing."""
     try:
         return is_expected(path)

@@ -1,5 +1,6 @@
 """One table of entries in one file of one client: reading it, and editing one entry of it. Nothing is written here."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from .documents.hiding import hide_json, hide_toml
 from .documents.text_edit import DocumentError, Edited, Surroundings
 from .entry import Entry, ExistingEntry
 from .places import Places
+from .presence import is_there
 from .table import AiClient, Shape
 
 USER, PROJECT, LOCAL = "user", "project", "local"
@@ -79,7 +81,7 @@ class Target:
         Raises:
             ClientFileInvalid: the content is not valid, or the table is none.
         """
-        with _explained(self, content):
+        with _explaining(self):
             found = self._read(content.text or "", self.table)
             if found is None:
                 return {}
@@ -110,7 +112,7 @@ class Target:
                 data={"file": str(self.file), "entry": name},
             )
         path, text = (*self.table, name), content.text or ""
-        with _explained(self, content):
+        with _explaining(self):
             if existing is None:
                 return self._set(text, path, self._shape.write(entry))
             key = self._shape.variables
@@ -132,7 +134,7 @@ class Target:
         Raises:
             ClientFileInvalid: the content is not valid, or cannot be edited in place.
         """
-        with _explained(self, content):
+        with _explaining(self):
             return self._delete(content.text or "", (*self.table, name), surroundings)
 
     def difference(self, old: str, new: str, *entries: Entry | ExistingEntry) -> list[str]:
@@ -212,7 +214,12 @@ def local_targets(client: AiClient, places: Places) -> Iterator[Target]:
             continue
         for project, value in projects.items():
             folder, table = Path(project), client.local_table(project)
-            if isinstance(value, dict) and value.get(table[-1]) and folder.is_absolute() and _is_folder(folder):
+            if (
+                isinstance(value, dict)
+                and value.get(table[-1])
+                and folder.is_absolute()
+                and is_there(folder, Path.is_dir)
+            ):
                 yield replace(target, scope=LOCAL, table=table, project=folder)
 
 
@@ -220,13 +227,6 @@ def _existing_first(found: list[Target]) -> tuple[Target, ...]:
     """Return the targets whose files exist; the last one if there is none."""
     existing = [target for target in found if target.exists()]
     return tuple(existing) or (found[-1],)
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
 
 
 def _inside(file: Path, places: Places) -> Path:
@@ -240,31 +240,24 @@ def _repository(project: Path) -> Path:
     return next((folder for folder in (real, *real.parents) if (folder / ".git").exists()), real)
 
 
-class _explained:  # noqa: N801 (used like a function)
-    """While inside, report an error of a document with its file and its line."""
+@contextlib.contextmanager
+def _explaining(target: Target) -> Iterator[None]:
+    """Report an error of a document, raised inside, with its file and its line.
 
-    def __init__(self, target: Target, content: Content) -> None:
-        self._target = target
-        self._content = content
-
-    def __enter__(self) -> None:
-        """Begin."""
-
-    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> None:
-        """Raise the error.
-
-        Raises:
-            ClientFileInvalid: a DocumentError was raised inside.
-        """
-        if isinstance(problem, DocumentError):
-            file = self._target.file
-            line = {} if problem.line is None else {"line": problem.line}
-            where = f"{file}: line {problem.line}" if line else str(file)
-            raise ClientFileInvalid(
-                f"{where}: {problem}",
-                hint=f"mend the file; {self._target.client.title} may not read it either",
-                data={"file": str(file), **line},
-            ) from problem
+    Raises:
+        ClientFileInvalid: in place of a DocumentError.
+    """
+    try:
+        yield
+    except DocumentError as problem:
+        file = target.file
+        line = {} if problem.line is None else {"line": problem.line}
+        where = f"{file}: line {problem.line}" if line else str(file)
+        raise ClientFileInvalid(
+            f"{where}: {problem}",
+            hint=f"mend the file; {target.client.title} may not read it either",
+            data={"file": str(file), **line},
+        ) from problem
 
 
 def all_targets(client: AiClient, places: Places, project: Path | None) -> Iterator[Target]:

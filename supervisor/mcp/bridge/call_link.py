@@ -54,7 +54,7 @@ class _Call:
 
 
 class CallLink:
-    """The calls of this process, as the daemon is told of them.
+    """Tells the daemon of the calls of this process.
 
     `connect` returns a client of the daemon, and may start a daemon; it is called in a thread. `post` takes events for
     the conversation. `project` returns the project of this process.
@@ -173,9 +173,10 @@ class CallLink:
             import threading
 
             self._is_connecting = True
-            threading.Thread(target=self._open, args=(starting, pause_s), daemon=True).start()
+            how = {"starting": starting, "pause_s": pause_s}
+            threading.Thread(target=self._open, kwargs=how, daemon=True).start()
 
-    def _open(self, starting: bool, pause_s: float) -> None:  # noqa: FBT001 (the argument of a thread)
+    def _open(self, *, starting: bool, pause_s: float) -> None:
         """Connect, in a thread."""
         time.sleep(pause_s)
         from ...client.polled import PolledConnection

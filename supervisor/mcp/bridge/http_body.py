@@ -9,6 +9,9 @@ from ..core.servers import Outcome
 MESSAGE_MAX = 64 * 1024 * 1024
 REFUSAL_MAX = 64 * 1024
 
+SUCCESSES = range(200, 300)
+"""The status codes of successes (RFC 9110)."""
+
 
 class HttpBody:
     """An answer: JSON, a stream of events, nothing, or a refusal."""
@@ -18,7 +21,7 @@ class HttpBody:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._status = head.status_code
-        self._is_success = 200 <= head.status_code < 300  # noqa: PLR2004 (RFC 9110)
+        self._is_success = head.status_code in SUCCESSES
         self._is_json = kind == "application/json"
         self._events = EventStream(MESSAGE_MAX) if kind == "text/event-stream" and self._is_success else None
         self._body = bytearray()

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...native.startup.parent_watch import when_starter_ends
 from ..core.conversation import Conversation
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from .address import Address
     from .call_link import CallLink
     from .daemon_link import DaemonLink
+
+T = TypeVar("T")
 
 DEFECT_PAUSE_S = 1.0
 """How long deadlines wait after a defect. The deadline that has met it may be due again at once."""
@@ -129,10 +131,7 @@ class McpBridge:
 
     def _on_deadline(self) -> None:
         if self._calls is not None and time.monotonic() >= self._report_deadline():
-            try:
-                self._calls.report_if_due()
-            except Exception:  # noqa: BLE001 (as in `_handle`)
-                self._survive_defect()
+            self._attempt(self._calls.report_if_due)
         if time.monotonic() >= max(self._conversation.deadline, self._no_deadline_before):
             self._handle(DeadlineReached())
 
@@ -211,27 +210,22 @@ class McpBridge:
     def _handle(self, event: Event) -> None:
         if isinstance(event, ServerReady):
             self._call_link().set_server(event.server.number, event.server.name)
-        # Most clients never start a bridge again, so a defect must not end it.
-        try:
-            actions = self._conversation.receive(event, time.monotonic())
-        except Exception:  # noqa: BLE001 (see above)
-            self._survive_defect()
-            return
-        for action in actions:
+        for action in self._attempt(self._conversation.receive, event, time.monotonic()) or ():
             # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
-            try:
-                self._perform(action)
-            except Exception:  # noqa: BLE001 (see above)
-                self._survive_defect()
+            self._attempt(self._perform, action)
 
-    def _survive_defect(self) -> None:
-        """Print the exception that is being handled, and let deadlines wait."""
-        import traceback
+    def _attempt(self, work: Callable[..., T], *arguments: Any) -> T | None:
+        """Do this work, and return its result. After a defect in it, print that, and let deadlines wait."""
+        try:
+            return work(*arguments)
+        except Exception:  # noqa: BLE001 (most clients never start a bridge again, so a defect must not end it)
+            import traceback
 
-        self._no_deadline_before = time.monotonic() + DEFECT_PAUSE_S
-        # Clients may have closed their end of the stream.
-        with contextlib.suppress(OSError):
-            traceback.print_exc()
+            self._no_deadline_before = time.monotonic() + DEFECT_PAUSE_S
+            # Clients may have closed their end of the stream.
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
+            return None
 
     def _perform(self, action: Action) -> None:
         match action:

@@ -259,7 +259,7 @@ class BeginCall(NamedTuple):
     """A call of a tool begins. Each call has a number of its own, and is sent to the server of this number.
 
     `needs_admission`: ask the daemon to admit the call (`call.begin`); `CallAdmitted` or `CallRefused` follows.
-    Otherwise the call is sent at once, no event follows, and the daemon is told of the call when there is time.
+    Otherwise the call is sent at once, no event follows, and the bridge reports the call when there is time.
     `editor_pid` is the process of the editor that the call is for. None if it is not known. `tool` is for people.
     """
 

@@ -45,7 +45,7 @@ _NO_EDITOR = EditorSession("", "")
 
 
 class _RunningCall:
-    """A call of which the daemon is told: from `BeginCall` to `EndCall`."""
+    """A call that the daemon knows: from `BeginCall` to `EndCall`."""
 
     def __init__(self, number: int, server: int, editor_pid: int | None) -> None:
         self.number = number

@@ -67,7 +67,7 @@ class ResponseStreams:
     def advance(self, current: LegacySession, now: float) -> None:
         """Ask for streams whose pause is over, and close those that were left open. Called after each event.
 
-        A stream of a session other than `current` cannot go on, and its handler is told so.
+        A stream of a session other than `current` cannot go on, and its handler learns so.
         """
         for waiting in list(self._waiting):
             request, (session, end, handler), due_at = waiting

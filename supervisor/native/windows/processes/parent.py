@@ -37,7 +37,7 @@ def starter() -> int:
 def open_ancestors(limit: int) -> dict[int, int]:
     """Return the processes above this one that live now, the nearest first: pid -> handle that can be waited for.
 
-    Asks only about these, because an AI client waits meanwhile: no list of all processes is read.
+    No list of all processes is read, because an AI client waits for the first answer.
     """
     found: dict[int, int] = {}
     child, pid = win32.GetCurrentProcess(), _recorded_parent(win32.GetCurrentProcess())
