@@ -192,7 +192,7 @@ def test_a_damaged_endpoint_is_replaced(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_failed_start_reports_the_daemons_output(stage: Stage, apart: bool) -> None:
+def test_a_failed_start_reports_the_daemons_output(stage: Stage, *, apart: bool) -> None:
     stage.folders.logs.mkdir(parents=True)
     (stage.folders.logs / "daemon.out").write_text("an older complaint\n")
     stage.plays("fails")
