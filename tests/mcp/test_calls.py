@@ -23,7 +23,6 @@ from supervisor.mcp.core.events_and_actions import (
     ExchangeEnded,
     Problem,
     ServerGone,
-    ServerReady,
     ServerSentMessage,
 )
 from supervisor.mcp.core.messages.catalogue import LEGACY, Catalogue
@@ -62,7 +61,7 @@ class CallTalk(Talk):
         self.start_server(1)
 
     def start_server(self, number: int) -> None:
-        self.feed(ServerReady(Server(number, "1.0", "small", self.gate, self.pin)), EnsureSucceeded())
+        self.feed(EnsureSucceeded(Server(number, "1.0", "small", self.gate, self.pin)))
         self.call("sessions", identifier=f"opens {number}")
         self.answer(self.sent[-1], SERVER_SAYS, "session")
         self.feed(ExchangeEnded(self.sent[-1].exchange, Outcome.COMPLETE, 202))
@@ -384,7 +383,7 @@ def test_a_call_that_waits_is_asked_about_for_the_next_server() -> None:
     talk.call("write")
     talk.feed(ServerGone(1))
     assert talk.running == []
-    talk.feed(ServerReady(Server(2, "1.0", "small", "serialize")), EnsureSucceeded())
+    talk.feed(EnsureSucceeded(Server(2, "1.0", "small", "serialize")))
     talk.answer(talk.sent[-1], SERVER_SAYS, "session")
     talk.feed(ExchangeEnded(talk.sent[-1].exchange, Outcome.COMPLETE, 202))
     assert (talk.begun[-1].server, talk.running) == (2, ["write"])

@@ -77,7 +77,7 @@ class Talk:
 
     def open_session(self) -> None:
         """Bring the server up and answer its `initialize`."""
-        self.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+        self.feed(EnsureSucceeded(Server(1, "1.0")))
         self.answer(self.sent[-1], SERVER_SAYS, "session")
         self.feed(ExchangeEnded(self.sent[-1].exchange, Outcome.COMPLETE, 202))
 
@@ -266,7 +266,7 @@ def test_a_streams_id_is_its_own_until_it_is_cancelled() -> None:
     talk = Talk()
     meta = {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}
     talk.ask(1, "subscriptions/listen", notifications={"toolsListChanged": True}, _meta=meta)
-    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    talk.feed(EnsureSucceeded(Server(1, "1.0")))
     [stream] = talk.sent
     # `true` equals 1 in Python, and is no id.
     talk.feed(ClientSentLine(b'{"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": true}}'))
@@ -290,6 +290,23 @@ def use(catalogue: Catalogue | None = None) -> Talk:
     talk.open_session()
     talk.answer(call_of(talk, "tools/call"), {"content": []})
     return talk
+
+
+def test_a_success_that_comes_after_a_refusal_is_used() -> None:
+    talk = Talk(known(tools=[{"name": "a"}]))
+    talk.ask(0, "initialize", **HELLO)
+    talk.ask(1, "tools/call", name="a")
+    # The events of the daemon say first that the server is ready; the answer to `server.ensure` comes after a refusal.
+    talk.feed(ServerReady(Server(1, "1.0")))
+    talk.answer(talk.sent[-1], SERVER_SAYS, "session")
+    talk.feed(ExchangeEnded(talk.sent[-1].exchange, Outcome.COMPLETE, 202))
+    talk.feed(ExchangeEnded(call_of(talk, "tools/call").exchange, Outcome.REFUSED, 401))
+    talk.feed(EnsureSucceeded(Server(1, "1.0")))
+    talk.wait(1.0)
+    talk.answer(talk.sent[-1], SERVER_SAYS, "another session")
+    talk.feed(ExchangeEnded(talk.sent[-1].exchange, Outcome.COMPLETE, 202))
+    talk.answer(call_of(talk, "tools/call"), {"content": []})
+    assert talk.said[-1] == {"jsonrpc": "2.0", "id": 1, "result": {"content": []}}
 
 
 def test_a_number_beyond_all_floats_stops_nothing() -> None:
@@ -327,7 +344,7 @@ def test_a_long_list_that_cannot_be_built_is_asked_for_once() -> None:
 def test_a_long_greeting_of_the_server_is_read() -> None:
     talk = Talk()
     talk.ask(0, "initialize", **HELLO)
-    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    talk.feed(EnsureSucceeded(Server(1, "1.0")))
     capabilities = {"tools": {}, "experimental": {"x": "y" * SMALL_TEXT_MAX}}
     talk.answer(talk.sent[-1], {**SERVER_SAYS, "capabilities": capabilities}, "session")
     assert talk.said[0]["result"]["capabilities"] == {**capabilities, "tools": {"listChanged": True}}
@@ -336,7 +353,7 @@ def test_a_long_greeting_of_the_server_is_read() -> None:
 def test_a_long_discovery_is_read() -> None:
     talk = Talk()
     talk.ask(0, "server/discover", _meta={"io.modelcontextprotocol/protocolVersion": "2026-07-28"})
-    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    talk.feed(EnsureSucceeded(Server(1, "1.0")))
     talk.answer(talk.sent[-1], {"capabilities": {"tools": {}}, "instructions": "y" * SMALL_TEXT_MAX})
     assert talk.said[0]["result"]["capabilities"] == {"tools": {"listChanged": True}}
 
@@ -344,7 +361,7 @@ def test_a_long_discovery_is_read() -> None:
 def test_a_long_refusal_of_the_session_reaches_the_client() -> None:
     talk = Talk()
     talk.ask(0, "initialize", **HELLO)
-    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    talk.feed(EnsureSucceeded(Server(1, "1.0")))
     identifier = json.loads(talk.sent[-1].text)["id"]
     error = {"code": -32602, "message": "unsupported", "data": {"x": "y" * SMALL_TEXT_MAX}}
     text = json.dumps({"jsonrpc": "2.0", "id": identifier, "error": error}).encode()
@@ -362,7 +379,7 @@ def test_half_a_surrogate_in_an_id_comes_back() -> None:
 def test_a_version_that_no_header_can_carry_is_encoded() -> None:
     talk = Talk()
     talk.ask(1, "tools/call", name="a", _meta={"io.modelcontextprotocol/protocolVersion": "1\r\nX: \u00e9"})
-    talk.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+    talk.feed(EnsureSucceeded(Server(1, "1.0")))
     assert dict(talk.sent[-1].headers)["MCP-Protocol-Version"] == header_value("1\r\nX: \u00e9")
 
 

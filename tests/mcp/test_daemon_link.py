@@ -15,7 +15,7 @@ from supervisor.mcp.bridge import daemon_link
 from supervisor.mcp.bridge.call_link import CallLink
 from supervisor.mcp.bridge.daemon_link import DaemonLink
 from supervisor.mcp.bridge.daemon_rows import problem_from
-from supervisor.mcp.core.events_and_actions import EnsureFailed, EnsureSucceeded, Event, IntroduceClient, ServerReady
+from supervisor.mcp.core.events_and_actions import EnsureFailed, EnsureSucceeded, Event, IntroduceClient
 from supervisor.native.facts import folders
 from supervisor.native.startup.own_identity import own_process
 from tests.e2e.home import eventually
@@ -131,7 +131,7 @@ def test_a_daemon_that_refuses_to_be_followed_is_left_alone(monkeypatch: pytest.
     daemon = Daemon(monkeypatch)
     daemon.subscribe = refuse
     daemon.ensure_server()
-    assert [type(event) for event in daemon.posted] == [ServerReady, EnsureSucceeded]
+    assert [type(event) for event in daemon.posted] == [EnsureSucceeded]
     assert daemon.subscriptions == 3
 
 

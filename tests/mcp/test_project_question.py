@@ -15,7 +15,6 @@ from supervisor.mcp.core.events_and_actions import (
     FindProject,
     Problem,
     ProjectDecided,
-    ServerReady,
 )
 from supervisor.mcp.core.messages.catalogue import LEGACY, MODERN, Catalogue
 from supervisor.mcp.core.project_question import ROOTS_MAX, ROOTS_WAIT_S
@@ -57,7 +56,7 @@ class RootsTalk(Talk):
         self.feed(ClientSentLine(json.dumps({"jsonrpc": "2.0", "id": identifier, **answer}).encode()))
 
     def open_modern(self) -> None:
-        self.feed(ServerReady(Server(1, "1.0")), EnsureSucceeded())
+        self.feed(EnsureSucceeded(Server(1, "1.0")))
 
     @property
     def sought(self) -> list[tuple[str, ...]]:

@@ -130,8 +130,7 @@ class DaemonLink:
             self._editor_id = next((each["editor"] for each in row["owners"] if each["pid"] == os.getpid()), None)
             if before[0] != row["id"]:
                 self._release(*before)
-            if self._report(row):
-                self._post(EnsureSucceeded())
+            self._report(row, EnsureSucceeded)
         except SupervisorError as problem:
             self._post(failure_from(problem))
             return
@@ -271,14 +270,14 @@ class DaemonLink:
             if self._reported == followed:
                 self._reported = None
         if row is not None and self._reported != seen:
-            self._report(row)
+            self._report(row, ServerReady)
 
     def _fits(self, row: Json) -> bool:
         """Return whether a row is about a server of this kind, for this project or for all projects."""
         return row["kind"] == (self.kind or DEFAULT_KIND) and row["project"] in (None, self.project)
 
-    def _report(self, row: Json) -> bool:
-        """Report a server that is ready, and its address. Returns whether it has one.
+    def _report(self, row: Json, event: type[ServerReady] | type[EnsureSucceeded]) -> None:
+        """Report a server that is ready, and its address. `event` is the kind of the report.
 
         A server without a usable URL is reported as `EnsureFailed`.
         """
@@ -286,11 +285,10 @@ class DaemonLink:
         if address is None:
             text = f"{row['id']} has no URL, so nothing can be sent to it"
             self._post(EnsureFailed(Problem("SERVER_HAS_NO_URL", text, "kinds.NAME.url in config.toml")))
-            return False
+            return
         key = server_key(row)
         with self._lock:
             number = self._numbers.setdefault(key, len(self._numbers) + 1)
         self._reported = key
         self._on_address(number, address)
-        self._post(ServerReady(server_of(row, number)))
-        return True
+        self._post(event(server_of(row, number)))

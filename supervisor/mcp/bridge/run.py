@@ -20,6 +20,7 @@ from ..core.events_and_actions import (
     DeadlineReached,
     EndCall,
     EnsureServer,
+    EnsureSucceeded,
     Event,
     ExamineEditors,
     FailExchange,
@@ -208,7 +209,7 @@ class McpBridge:
         self._handle(ProjectDecided(has_changed, content, found))
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, ServerReady):
+        if isinstance(event, ServerReady | EnsureSucceeded):
             self._call_link().set_server(event.server.number, event.server.name)
         for action in self._attempt(self._conversation.receive, event, time.monotonic()) or ():
             # Each one for itself: a catalogue that cannot be written must not cost a request its answer.

@@ -67,10 +67,12 @@ class ServerGone(NamedTuple):
 
 
 class EnsureSucceeded(NamedTuple):
-    """`server.ensure` has succeeded: the daemon keeps a server running for this process.
+    """`server.ensure` has succeeded: the daemon keeps this server running for this process, and it is ready.
 
-    `ServerReady` came before, and says which server.
+    One event says both, because the server may be left again between two.
     """
+
+    server: Server
 
 
 class EnsureFailed(NamedTuple):

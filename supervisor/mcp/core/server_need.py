@@ -15,6 +15,7 @@ from .events_and_actions import (
 from .forwarding import Verdict
 from .outbox import Outbox
 from .server_side import ServerSide
+from .servers import Server
 from .session import SessionPhase, session_problem
 
 RELEASE_S = 900.0
@@ -130,19 +131,24 @@ class ServerUse:
     def handle(self, event: ServerNews, now: float) -> None:
         """Use the server that is ready, or no longer the one that leaves or has ended."""
         match event:
-            case EnsureSucceeded():
+            case EnsureSucceeded(server):
+                self._use(server)
                 self._need.note_ensure_succeeded(now)
             case EnsureProgress(message):
                 self._need.progress_text = message
             case ServerReady(server):
-                self._need.note_server_ready()
-                if self._server_side.server != server:
-                    self.stop()
-                    self._server_side.server = server
+                self._use(server)
             case ServerLeaving(number) | ServerGone(number):
                 if self._server_side.is_used(number):
                     self.stop()
                 self._server_side.end_work_of(number, ended=isinstance(event, ServerGone))
+
+    def _use(self, server: Server) -> None:
+        """Send requests to this server from now on."""
+        self._need.note_server_ready()
+        if self._server_side.server != server:
+            self.stop()
+            self._server_side.server = server
 
     def stop(self) -> None:
         """Send nothing more to the server, and let the daemon be asked for another one."""

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.mcp.core import client_request, forwarding, relay, server_side, session
+from supervisor.mcp.core import client_request, forwarding, relay, server_need, server_side, session
 from supervisor.mcp.core.calls import editor_sessions, preparation, problems
 from supervisor.mcp.core.conversation import Conversation
-from supervisor.mcp.core.events_and_actions import ExchangeEnded
+from supervisor.mcp.core.events_and_actions import EnsureSucceeded, ExchangeEnded
 from supervisor.mcp.core.messages.message import Message
 from supervisor.mcp.core.servers import Outcome
 from tests.mcp.simulation.world import PromiseBrokenError, World
@@ -159,7 +159,19 @@ def ends_no_answered_call(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(preparation.CallPreparation, "end", lambda *_: None)
 
 
+def takes_an_old_success_for_a_server(patch: pytest.MonkeyPatch) -> None:
+    def handle(self: server_need.ServerUse, event: Any, now: float) -> None:
+        if isinstance(event, EnsureSucceeded):
+            self._need.note_ensure_succeeded(now)
+        else:
+            unbroken(self, event, now)
+
+    unbroken = server_need.ServerUse.handle
+    patch.setattr(server_need.ServerUse, "handle", handle)
+
+
 BROKEN = [
+    takes_an_old_success_for_a_server,
     calls_the_active_editor,
     changes_what_the_client_has_chosen,
     takes_the_newest_editor,

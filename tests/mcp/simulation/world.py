@@ -117,13 +117,17 @@ class World:
 
     # --- the daemon and the servers ---
 
-    def start_server(self) -> None:
+    def start_server(self) -> Server:
         if not self.server_processes or not self.server_processes[-1].alive:
             self.editors.lose_sessions()
             self.server_processes.append(ServerProcess(len(self.server_processes) + 1))
         self.announced_number = self.server_processes[-1].number
         pin = PIN if self.editors.is_pinned else None
-        self.feed(ServerReady(Server(self.announced_number, "1.0", "small", self.editors.gate, pin)))
+        return Server(self.announced_number, "1.0", "small", self.editors.gate, pin)
+
+    def announce_server(self) -> None:
+        """Let the events of the daemon say that a server is there, as they do when another program has started it."""
+        self.feed(ServerReady(self.start_server()))
 
     def kill_server(self) -> None:
         if self.server_processes:
@@ -150,12 +154,12 @@ class World:
             retryable = self.random.random() < 0.7
             self.feed(EnsureFailed(Problem("BUSY" if retryable else "INSTALL_FAILED", "no", retryable=retryable)))
             return
-        self.start_server()
-        self.feed(EnsureSucceeded())
+        self.feed(EnsureSucceeded(self.start_server()))
 
     def answer_shell(self) -> None:
         """Answer an examination of editors, or judge a call."""
-        for event in (self.editors.examine(), self.editors.judge_call(certain=self.is_settling)):
+        for answer in (self.editors.examine, lambda: self.editors.judge_call(certain=self.is_settling)):
+            event = answer()
             if event is not None:
                 self.feed(event)
 
@@ -404,6 +408,7 @@ class World:
             lambda: self.editors.connect(self.steps),
             *([self.change_editors] if self.random.random() < 0.2 else []),
             self.report_end,
+            *([self.announce_server] if self.random.random() < 0.3 else []),
             *([self.kill_server] if self.random.random() < 0.3 else []),
             *([self.forget_sessions] if self.random.random() < 0.1 else []),
             lambda: self.send(self.request("ping", {})),
