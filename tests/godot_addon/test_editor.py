@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.godot_addon import addon_files
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually
 from tests.godot_addon import addon_projects
@@ -19,7 +20,7 @@ from tests.lab.godot import Editor
 pytestmark = [pytest.mark.needs_godot, pytest.mark.linux_only, pytest.mark.timeout(300)]
 
 ADDON = "res://addons/godot_supervisor/"
-SCRIPTS = [f"{ADDON}{name}.gd" for name in ("plugin", "supervisor_client", "connection", "endpoint", "surroundings")]
+SCRIPTS = [f"{ADDON}{name}" for name in addon_files.packaged("1") if name.endswith(".gd")]
 ALLOWED = {"GODOT_SUPERVISOR_HEADLESS": "1"}
 REPORT_S = 5.0
 """How long an editor waits until it says that there is no daemon."""
@@ -56,6 +57,25 @@ def tells_of_an_import(editor: Editor, home: Home) -> bool:
     return any(row["mono"] > home.events("daemon.ready")[-1]["mono"] for row in told)
 
 
+def add_members(project: Path) -> None:
+    """Change the scripts on disk as a later release may: with members, used in each frame, which earlier ones lack."""
+    completed = "\t\t_compiled = COMPILED\n"
+    changed = 0
+    for path in SCRIPTS:
+        script = project / path.removeprefix("res://")
+        text = script.read_text(encoding="utf-8")
+        if completed in text:
+            used = '\t_added["b"] = _added["a"] + _more.size() + int(_other.is_empty())\n'
+            script.write_text(
+                text.replace(completed, completed + used)
+                + '\n\nvar _added: Dictionary = {"a": 1}\nvar _more: Array[String] = ["x"]\n'
+                "var _other: PackedStringArray = []\n",
+                encoding="utf-8",
+            )
+            changed += 1
+    assert changed >= 3
+
+
 def test_editor_is_attached_and_ready_until_it_closes(home: Home, tmp_path: Path) -> None:
     """Its scripts are reloaded, the daemon is killed and started again, and the editor stalls."""
     home.start()
@@ -69,6 +89,7 @@ def test_editor_is_attached_and_ready_until_it_closes(home: Home, tmp_path: Path
         editor.line("LAB idle")
         eventually(lambda: in_state(home, "ready"), "the editor is ready")
 
+        add_members(project)
         editor.do("reload", *SCRIPTS)
         home.kill_daemon()
         home.start()

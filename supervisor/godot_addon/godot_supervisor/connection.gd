@@ -1,24 +1,39 @@
 @tool
 extends RefCounted
-## One TCP connection to the daemon: lines go out, lines come in. No call waits.
+## One TCP connection to the daemon: lines go out, messages come in. No call waits.
 
+# Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
+const Members := preload("members.gd")
+
+const COMPILED: Array = []
 const LINE_MAX: int = 1024 * 1024
+## A longer line is parsed by another thread, because 64 KiB take 5 ms, and a frame has 8 for everything.
+const LONG: int = 8 * 1024
 ## How much is read at once, so that one frame of the editor stays short.
 const READ_MAX: int = 256 * 1024
 const COMPACT_AT: int = 64 * 1024
 const LINE_END: int = 10
 
-## Whether the connection has ended. Lines that came before can still be read.
+## Whether the connection has ended. Messages that came before can still be taken.
 var has_ended: bool = false
-## Whether the last `poll` has read all that had come.
+## Whether all that had come at the last `poll` was read.
 var is_drained: bool = true
 
+var _compiled: Variant = COMPILED
 var _peer: StreamPeerTCP = StreamPeerTCP.new()
 var _is_established: bool = false
 var _inbox: PackedByteArray = PackedByteArray()
 var _begin: int = 0
 var _searched: int = 0
 var _outbox: PackedByteArray = PackedByteArray()
+var _json: JSON = JSON.new()
+## Parses a long line. Null while there is none.
+var _thread: Thread = null
+
+
+func _notification(what: int) -> void:
+	if what == NOTIFICATION_PREDELETE and _thread != null:
+		_thread.wait_to_finish()
 
 
 func open(host: String, port: int) -> void:
@@ -32,6 +47,9 @@ func is_established() -> bool:
 
 ## Move bytes in both directions, as many as can be moved now.
 func poll() -> void:
+	if not is_same(_compiled, COMPILED):
+		Members.complete(self)
+		_compiled = COMPILED
 	if has_ended:
 		return
 	_peer.poll()
@@ -67,8 +85,41 @@ func flush() -> void:
 	_outbox = PackedByteArray() if sent == _outbox.size() else _outbox.slice(sent)
 
 
-## Return whether a whole line waits to be taken.
-func has_line() -> bool:
+## Return the next message, or null if none can be taken now. A line that is no message ends the connection.
+func take_message() -> Variant:
+	var found: Variant = null
+	if _thread != null:
+		if _thread.is_alive():
+			is_drained = false
+			return null
+		found = _thread.wait_to_finish()
+		_thread = null
+	elif not _has_line():
+		return null
+	else:
+		var line: PackedByteArray = _take_line()
+		if line.size() > LONG:
+			_thread = Thread.new()
+			_thread.start(_parse.bind(JSON.new(), line))
+			is_drained = false
+			return null
+		found = _parse(_json, line)
+	if found is Dictionary:
+		return found
+	close()
+	return null
+
+
+## Return whether messages are left that can be taken now, or later though the connection has ended.
+func has_more() -> bool:
+	return _thread != null or _has_line()
+
+
+static func _parse(json: JSON, line: PackedByteArray) -> Variant:
+	return json.data if json.parse(line.get_string_from_utf8()) == OK else null
+
+
+func _has_line() -> bool:
 	if _inbox.is_empty():
 		return false
 	_searched = maxi(_searched, _begin)
@@ -82,8 +133,8 @@ func has_line() -> bool:
 	return false
 
 
-## Return the next line. There is one: see `has_line`.
-func take_line() -> String:
+## Return the next line. There is one: see `_has_line`.
+func _take_line() -> PackedByteArray:
 	var line: PackedByteArray = _inbox.slice(_begin, _searched)
 	_begin = _searched + 1
 	_searched = _begin
@@ -95,7 +146,7 @@ func take_line() -> String:
 		_inbox = _inbox.slice(_begin)
 		_begin = 0
 		_searched = 0
-	return line.get_string_from_utf8()
+	return line
 
 
 func close() -> void:

@@ -4,8 +4,10 @@ extends EditorPlugin
 
 # Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
 const Client := preload("supervisor_client.gd")
+const Members := preload("members.gd")
 const Surroundings := preload("surroundings.gd")
 
+const COMPILED: Array = []
 ## How long the daemon believes in `busy`. An import can take minutes in which nothing can be sent.
 const BUSY_S: float = 3600.0
 const RENEW_BUSY_MS: int = 30 * 60 * 1000
@@ -16,6 +18,7 @@ const REPORT_AFTER_MS: int = 5000
 ## A daemon that could not attach the editor, or has forgotten it, is asked again after this time.
 const ATTACH_AGAIN_MS: int = 5000
 
+var _compiled: Variant = COMPILED
 var _client: Client = null
 var _files: EditorFileSystem = null
 ## Requests that the daemon has not answered yet: `editor.attach`, and the last `editor.state`.
@@ -75,6 +78,9 @@ func _exit_tree() -> void:
 
 
 func _process(_delta: float) -> void:
+	if not is_same(_compiled, COMPILED):
+		Members.complete(self)
+		_compiled = COMPILED
 	_tell()
 	if _attach_due_ms > 0 and Time.get_ticks_msec() >= _attach_due_ms:
 		_send_attach()

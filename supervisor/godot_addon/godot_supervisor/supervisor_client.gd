@@ -36,7 +36,9 @@ enum State { CLOSED, WAITING, CONNECTING, GREETING, READY }
 # Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
 const Connection := preload("connection.gd")
 const Endpoint := preload("endpoint.gd")
+const Members := preload("members.gd")
 
+const COMPILED: Array = []
 const ACCEPT_S: float = 2.0
 const CONNECT_MS: int = 5000
 ## Added to the daemon's deadline, so that the daemon's own, better error arrives first.
@@ -71,6 +73,7 @@ var home: String = ""
 ## How long a request that may be repeated waits for the next daemon.
 var reconnect_s: float = 30.0
 
+var _compiled: Variant = COMPILED
 var _state: State = State.CLOSED
 var _instance: String = ""
 var _connection: Connection = null
@@ -164,6 +167,9 @@ func _process(_delta: float) -> void:
 
 ## Do what can be done now. Called in each frame; a plugin may call it more often.
 func poll() -> void:
+	if not is_same(_compiled, COMPILED):
+		Members.complete(self)
+		_compiled = COMPILED
 	_forgive_stall()
 	if _state == State.CLOSED:
 		if not _requests.is_empty():
@@ -176,7 +182,7 @@ func poll() -> void:
 		_connection.poll()
 		if _state == State.CONNECTING and _connection.is_established():
 			_greet()
-		_read_lines()
+		_read_messages()
 		_check_connection()
 	if not _requests.is_empty():
 		_expire()
@@ -220,7 +226,7 @@ func _greet() -> void:
 func _check_connection() -> void:
 	if _state == State.CLOSED or _state == State.WAITING:
 		return
-	if _connection.has_ended and not _connection.has_line():
+	if _connection.has_ended and not _connection.has_more():
 		if _state == State.READY:
 			_lose(_error("DISCONNECTED", "the daemon has ended the connection", "godot-supervisor status", true))
 		else:
@@ -279,22 +285,18 @@ func _disconnection(request: Dictionary) -> Dictionary:
 
 # --- what the daemon says
 
-func _read_lines() -> void:
+func _read_messages() -> void:
 	var until_us: int = Time.get_ticks_usec() + FRAME_BUDGET_US
-	var json: JSON = null
 	# A handler of a signal may close this client, or open it again.
 	var read: Connection = _connection
-	while read != null and read == _connection and read.has_line():
-		if json == null:
-			json = JSON.new()
-		var line: String = read.take_line()
-		if json.parse(line) == OK and json.data is Dictionary:
-			_handle(json.data as Dictionary)
-		else:
-			read.close()
+	while read != null and read == _connection:
+		var message: Variant = read.take_message()
+		if message == null:
+			return
+		_handle(message as Dictionary)
 		if Time.get_ticks_usec() >= until_us:
 			# The rest waits for the next frame, and until then nothing is late.
-			read.is_drained = read.is_drained and not read.has_line()
+			read.is_drained = read.is_drained and not read.has_more()
 			return
 
 

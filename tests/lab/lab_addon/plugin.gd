@@ -50,7 +50,10 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 			EditorInterface.get_resource_filesystem().reimport_files(words)
 		"reload":
 			for path: String in words:
-				(load(path) as GDScript).reload(true)
+				# As the script editor does with a script that was changed on disk.
+				var script: GDScript = load(path)
+				script.source_code = FileAccess.get_file_as_string(path)
+				script.reload(true)
 		"play":
 			EditorInterface.play_custom_scene(words[0])
 		"stop":
