@@ -2,8 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +11,14 @@ from supervisor.godot_addon import addon_files
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import Home, eventually
 from tests.godot_addon import addon_projects
+from tests.godot_addon.editing import ALLOWED, editing, reach_daemon
 from tests.godot_addon.scripted_peer import PeerConnection, ScriptedPeer
 from tests.lab import godot
-from tests.lab.godot import Editor
 
 pytestmark = [pytest.mark.needs_godot, pytest.mark.linux_only, pytest.mark.timeout(300)]
 
 ADDON = "res://addons/godot_supervisor/"
 SCRIPTS = [f"{ADDON}{name}" for name in addon_files.packaged("1") if name.endswith(".gd")]
-ALLOWED = {"GODOT_SUPERVISOR_HEADLESS": "1"}
 REPORT_S = 5.0
 """How long an editor waits until it says that there is no daemon."""
 
@@ -29,14 +26,6 @@ REPORT_S = 5.0
 @pytest.fixture
 def home(make_home: MakeHome) -> Home:
     return make_home("")
-
-
-@contextmanager
-def editing(project: Path, home: Home, **more: Any) -> Iterator[Editor]:
-    """Run an editor that the addon may attach, and which belongs to this home."""
-    variables = {"GODOT_SUPERVISOR_HOME": str(home.folders.home), **({} if more.get("window") else ALLOWED)}
-    with godot.running(project, project.parent / "user", **variables, **more) as editor:
-        yield editor
 
 
 def attached(home: Home) -> dict[str, Any] | None:
@@ -49,12 +38,6 @@ def attached(home: Home) -> dict[str, Any] | None:
 def in_state(home: Home, state: str, busy: str | None = None) -> dict[str, Any] | None:
     row = attached(home)
     return row if row is not None and (row["state"], row["busy"]) == (state, busy) else None
-
-
-def tells_of_an_import(editor: Editor, home: Home) -> bool:
-    editor.do("reimport", "res://icon.svg")
-    told = home.events("editor.state", state="busy", reason="importing")
-    return any(row["mono"] > home.events("daemon.ready")[-1]["mono"] for row in told)
 
 
 def add_members(project: Path) -> None:
@@ -93,7 +76,7 @@ def test_editor_is_attached_and_ready_until_it_closes(home: Home, tmp_path: Path
         editor.do("reload", *SCRIPTS)
         home.kill_daemon()
         home.start()
-        eventually(lambda: tells_of_an_import(editor, home), "the editor attaches to the next daemon", pause_s=0.5)
+        reach_daemon(editor, home)
         editor.do("stall", "6000")
         assert editor.quit() == 0
         assert home.events("editor.detached"), home.note()

@@ -76,13 +76,14 @@ def environment_of(home: Path, more: Mapping[str, str]) -> dict[str, str]:
 
 
 class Editor:
-    """An editor that runs, or has run. `output` has what it printed, by lines."""
+    """An editor that runs, or has run. `output` has what it printed, by lines; `times` when each line came."""
 
     def __init__(self, project: Path, environment: Mapping[str, str], options: tuple[str, ...]) -> None:
         program = editor()
         assert program is not None, "run tests/lab/set_up godot"
         self.project = project
         self.output: list[str] = []
+        self.times: list[float] = []
         self._commands = project / ".lab-commands"
         # Those of an earlier editor on the project.
         self._commands.unlink(missing_ok=True)
@@ -105,6 +106,7 @@ class Editor:
             for line in output:
                 with self._changed:
                     self.output.append(re.sub(r"\x1b\[[0-9;]*m", "", line.rstrip("\n")))
+                    self.times.append(time.monotonic())
                     self._changed.notify_all()
         with self._changed:
             self.output.append("(the end)")
@@ -124,6 +126,11 @@ class Editor:
                 left = due - time.monotonic()
                 assert left > 0, f"waited in vain for {begin!r}:\n{self.text()}"
                 self._changed.wait(left)
+
+    def time_of(self, begin: str) -> float:
+        """Wait for a line that begins with this text, and return when it came (monotonic, seconds)."""
+        self.line(begin)
+        return next(at for at, text in zip(self.times, self.output, strict=False) if text.startswith(begin))
 
     def do(self, command: str, *words: str) -> Any:
         """Have the addon `lab` do something, and return its answer."""

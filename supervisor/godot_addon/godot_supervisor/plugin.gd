@@ -4,6 +4,7 @@ extends EditorPlugin
 
 # Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
 const Client := preload("supervisor_client.gd")
+const EditorServer := preload("editor_server.gd")
 const Members := preload("members.gd")
 const Surroundings := preload("surroundings.gd")
 
@@ -20,6 +21,7 @@ const ATTACH_AGAIN_MS: int = 5000
 
 var _compiled: Variant = COMPILED
 var _client: Client = null
+var _server: EditorServer = null
 var _files: EditorFileSystem = null
 ## Requests that the daemon has not answered yet: `editor.attach`, and the last `editor.state`.
 var _attach: int = 0
@@ -37,8 +39,7 @@ var _reported: String = ""
 
 
 func _enter_tree() -> void:
-	set_process(Surroundings.is_wanted())
-	if not is_processing():
+	if not Surroundings.is_wanted():
 		return
 	_files = EditorInterface.get_resource_filesystem()
 	# Nothing can be sent during an import, so it is announced before and after.
@@ -53,6 +54,8 @@ func _enter_tree() -> void:
 	_client.completed.connect(_on_completed)
 	_client.failed.connect(_on_failed)
 	add_child(_client)
+	_server = EditorServer.new()
+	_server.begin(_client)
 	_client.open()
 	_client.poll()
 
@@ -75,13 +78,23 @@ func _exit_tree() -> void:
 	_client.close()
 	_client.queue_free()
 	_client = null
+	_server = null
 
 
 func _process(_delta: float) -> void:
+	# The engine switches this on when the node is ready, also where nothing is wanted.
+	if _client == null:
+		return
 	if not is_same(_compiled, COMPILED):
 		Members.complete(self)
 		_compiled = COMPILED
+	# The addon may have been updated from a release without it.
+	if _server == null:
+		_server = EditorServer.new()
+		_server.begin(_client)
+		_server.attached(_editor, [])
 	_tell()
+	_server.poll()
 	if _attach_due_ms > 0 and Time.get_ticks_msec() >= _attach_due_ms:
 		_send_attach()
 	if _report_due_ms > 0 and Time.get_ticks_msec() >= _report_due_ms:
@@ -140,7 +153,7 @@ func _introduction() -> Dictionary:
 	var engine: Dictionary = Engine.get_version_info()
 	var introduction: Dictionary = {
 		"pid": OS.get_process_id(),
-		"project": ProjectSettings.globalize_path("res://").trim_suffix("/"),
+		"project": EditorServer.project_folder(),
 		"engine": "godot",
 		"engine_version": "%d.%d.%d" % [engine["major"], engine["minor"], engine["patch"]],
 	}
@@ -164,6 +177,7 @@ func _on_completed(id: int, result: Variant) -> void:
 	# The daemon may remember an activity of this editor.
 	_told = "" if (result as Dictionary).get("state") == "ready" else "unknown"
 	_tell()
+	_server.attached(_editor, (result as Dictionary).get("servers", []) as Array)
 
 
 func _on_failed(id: int, error: Dictionary) -> void:
@@ -183,6 +197,7 @@ func _on_failed(id: int, error: Dictionary) -> void:
 
 func _on_disconnected(error: Dictionary) -> void:
 	_editor = ""
+	_server.detached()
 	_attach_due_ms = 0
 	_problem = error
 	_report_due_ms = Time.get_ticks_msec() + REPORT_AFTER_MS

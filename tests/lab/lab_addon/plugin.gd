@@ -42,6 +42,10 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 			EditorInterface.set_plugin_enabled(words[0], true)
 		"disable":
 			EditorInterface.set_plugin_enabled(words[0], false)
+		"set":
+			ProjectSettings.set_setting(words[0], words[1])
+		"save":
+			return ProjectSettings.save()
 		"scanning":
 			return EditorInterface.get_resource_filesystem().is_scanning()
 		"scan":
