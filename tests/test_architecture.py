@@ -47,7 +47,7 @@ ARROWS: Mapping[str, frozenset[str]] = {
     ),
     "service": frozenset({"client", "native.facts", "native.service_api", "native.services.control"}),
     "mcp": words("client core.processes native.facts native.private_files native.shared native.startup native.trust"),
-    "daemon": words("control engine native kinds registry config core client.endpoint wire.messages.session"),
+    "daemon": words("control engine native kinds registry config core client.endpoint client.start_file wire.messages"),
     "godot_addon": words("core kinds.godot_config mcp.ai_clients native.api native.shared.working_folder"),
     "cli": words("daemon client service config godot_addon kinds mcp native.facts native.platforms native.startup"),
 }

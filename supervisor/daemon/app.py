@@ -38,10 +38,12 @@ LOST_HOME_WAIT_S = 5.0
 """How long a daemon that has lost its home waits for its operations, which can no longer act."""
 
 
-def run_daemon(folders: Folders, *, console: bool, manager: ServiceManager | None = None) -> int:
+def run_daemon(
+    folders: Folders, *, console: bool, manager: ServiceManager | None = None, by_service: bool = False
+) -> int:
     """Be the daemon of a home until it is stopped, and return the exit status.
 
-    `manager` is the service manager that started the daemon, if one did.
+    `manager` hears how far the daemon is. `by_service`: the daemon is an installed service of the system.
 
     Raises:
         ConfigInvalid: the configuration cannot be used.
@@ -60,7 +62,7 @@ def run_daemon(folders: Folders, *, console: bool, manager: ServiceManager | Non
         manager.ready()
         return 0
     try:
-        daemon = Daemon(folders, ownership, settings, manager, console=console)
+        daemon = Daemon(folders, ownership, settings, manager, console=console, by_service=by_service)
         return event_loop.run_to_end(daemon.live(), settings.loop_choice)
     finally:
         ownership.release()
@@ -77,7 +79,9 @@ class Daemon:
         manager: ServiceManager,
         *,
         console: bool,
+        by_service: bool = False,
     ) -> None:
+        self._by_service = by_service
         self._loop_choice = settings.loop_choice
         self._folders = folders
         self._ownership = ownership
@@ -101,7 +105,7 @@ class Daemon:
         running_loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         engine, store, listener = self.construct()
-        ours = DaemonIdentity(self._me, self._instance_id, self._version, self._token)
+        ours = DaemonIdentity(self._me, self._instance_id, self._version, self._token, by_service=self._by_service)
         self._upkeep.begin(ours, self._stop.set)
         self._upkeep.also_check(self._loop_errors.look)
         running_loop.set_exception_handler(self._loop_errors)

@@ -10,7 +10,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
-from ..client import endpoint
+from ..client import endpoint, start_file
 from ..client.endpoint import Endpoint, PresenceReply, ProtocolRange
 from ..core.model import ProcessIdentity
 from ..engine.state.events import Events
@@ -32,12 +32,16 @@ WatchPaths = Callable[[Iterable[Path], Callable[[], None]], Watch | None]
 
 @frozen
 class DaemonIdentity:
-    """This run of the daemon, as it is published. The token stays out of reprs."""
+    """This run of the daemon, as it is published. The token stays out of reprs.
+
+    `by_service`: the system's service manager runs it.
+    """
 
     process: ProcessIdentity
     instance_id: str
     version: str
     token: str = field(repr=False)
+    by_service: bool = False
 
 
 class HomeUpkeep:
@@ -105,6 +109,15 @@ class HomeUpkeep:
         self._ownership.check_may_write()
         endpoint.publish(self._folders.endpoint, published)
         self._watch_files()
+        self._tell_how_to_start()
+
+    def _tell_how_to_start(self) -> None:
+        how = start_file.describe(self._folders, self._ours.version, service=self._ours.by_service)
+        try:
+            start_file.publish(self._folders.start_file, how)
+        except OSError as error:
+            # Only plugins that would start the next daemon miss the file.
+            self._events.warn("daemon.start_file_not_written", reason=str(error))
 
     def also_check(self, check: Callable[[], None]) -> None:
         """Call `check` at every look: the listener's socket may have been removed as well."""

@@ -40,7 +40,7 @@ def _run(manager: ServiceManager, *, as_json: bool) -> int:
 
     try:
         _refuse_system_account()
-        return run_daemon(folders(), console=sys.stderr.isatty(), manager=manager)
+        return run_daemon(folders(), console=sys.stderr.isatty(), manager=manager, by_service=True)
     except SupervisorError as error:
         problem = error
     except OSError as error:

@@ -103,6 +103,11 @@ class Folders:
         return self.home / "endpoint.json"
 
     @property
+    def start_file(self) -> "Path":
+        """The file that says how to start the daemon, also while none runs."""
+        return self.home / "start.json"
+
+    @property
     def lock(self) -> "Path":
         """The file that the daemon locks for as long as it lives."""
         return self.home / "daemon.lock"

@@ -60,12 +60,14 @@ def add_members(project: Path) -> None:
 
 
 def test_editor_is_attached_and_ready_until_it_closes(home: Home, tmp_path: Path) -> None:
-    """Its scripts are reloaded, the daemon is killed and started again, and the editor stalls."""
+    """The editor starts the daemon. Later its scripts are reloaded, the daemon is killed, and the editor stalls."""
     home.start()
+    home.cli("stop")
     project = addon_projects.make(tmp_path / "project")
     shutil.copy(godot.LAB / "icon.svg", project)
     with editing(project, home) as editor:
         editor.line("LAB ready")
+        eventually(home.daemon_pid, "the editor starts the daemon")
         row = eventually(lambda: attached(home), "the editor attaches", 5.0)
         assert (row["pid"], row["project"], row["name"]) == (editor.pid, str(project), "Laboratory")
         assert (row["engine"], row["engine_version"][:4]) == ("godot", "4.6.")
@@ -111,7 +113,8 @@ def test_editor_without_a_daemon_says_so_once(home: Home, tmp_path: Path) -> Non
         editor.line("LAB idle")
         said = editor.line("Godot Supervisor:", REPORT_S + 30)
         assert said == (
-            "no daemon of godot-supervisor is running. To mend it: run this in a terminal: godot-supervisor start"
+            "godot-supervisor is not installed, or has never run. To mend it: "
+            "install it: pipx install godot-supervisor, and then: godot-supervisor start"
         )
         editor.do("stall", str(int(REPORT_S * 1000)))
         assert editor.do("frames")["frames"] > 0

@@ -1,6 +1,7 @@
 """docs/protocol.schema.json, made from the messages. `python -m tests.wire.schema` writes the file.
 
-Nothing at run time needs it, and it describes what no single room may import: the messages, and the endpoint file.
+Nothing at run time needs it, and it describes what no single room may import: the messages, and the files by which
+clients find and start the daemon.
 """
 
 import json
@@ -10,6 +11,7 @@ from typing import Any
 
 from supervisor import errors
 from supervisor.client.endpoint import Endpoint
+from supervisor.client.start_file import StartFile
 from supervisor.wire.jsonrpc import METHOD_LENGTH
 from supervisor.wire.messages.methods import METHODS
 from supervisor.wire.messages.notifications import NOTIFICATIONS
@@ -138,6 +140,12 @@ def _endpoint(shapes: Shapes) -> dict[str, Schema]:
     return {"endpoint.json": endpoint, "Transport": transport}
 
 
+def _start_file(shapes: Shapes) -> dict[str, Schema]:
+    """Return the schema of the file that says how to start the daemon, which is no message."""
+    shapes.of(StartFile)
+    return {"start.json": shapes.found.pop(StartFile.__name__)}
+
+
 def document() -> Schema:
     """Return the whole schema. It fits any frame of the protocol; each part has its own name under `$defs`."""
     read, sent = Shapes(read=True), Shapes(read=False)
@@ -149,7 +157,7 @@ def document() -> Schema:
         aliases[f"{method}.params"] = sent.of(cls)
     calls = {method: read.found[call.params.__name__] for method, call in METHODS.items()}
     notices = {method: sent.found[cls.__name__] for method, cls in NOTIFICATIONS.items()}
-    endpoint = _endpoint(sent)
+    endpoint = {**_endpoint(sent), **_start_file(sent)}
     parts: list[Mapping[str, Shape]] = [
         _envelopes(calls, notices),
         aliases,

@@ -1,6 +1,7 @@
 """docs/protocol.schema.json matches the messages, and `wire.fields` matches the schema."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from supervisor.client import endpoint
+from supervisor.client import endpoint, start_file
 from supervisor.client.endpoint import Endpoint, ProtocolRange
 from supervisor.errors import Busy, InvalidParams, SupervisorError
+from supervisor.native.facts import Folders
 from supervisor.wire import fields, jsonrpc
 from supervisor.wire.messages.methods import METHODS
 from supervisor.wire.messages.notifications import NOTIFICATIONS, EventNotice
@@ -129,6 +131,13 @@ def test_the_endpoint_file_is_in_the_schema() -> None:
     assert fits("endpoint.json", written)
     for wrong in ({"kind": "unix"}, {**transports[1], "host": "0.0.0.0"}, {**transports[1], "port": 0}):
         assert not fits("endpoint.json", {**written, "transports": [wrong]})
+
+
+def test_the_start_file_is_in_the_schema(tmp_path: Path) -> None:
+    how = start_file.describe(Folders(tmp_path, moved=True), "0.1.0", service=False)
+    written = json.loads(start_file.encode(how))
+    assert fits("start.json", written)
+    assert not fits("start.json", {**written, "command": "sh"})
 
 
 def test_an_answer_of_another_method_is_noticed() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ...client import start_file
 from ...daemon.version import installed
 from ...errors import InvalidParams
 from ...godot_addon.addon_files import FOLDER
@@ -55,6 +56,7 @@ def install(*, project: Path | None, force: bool, as_json: bool) -> None:
     Nothing else in the project changes. A backup of project.godot is kept.
     """
     _change(project, lambda found: found.install(force=force), as_json=as_json)
+    start_file.introduce(folders(), installed())
 
 
 @addon.command
@@ -64,6 +66,7 @@ def install(*, project: Path | None, force: bool, as_json: bool) -> None:
 def update(*, project: Path | None, force: bool, as_json: bool) -> None:
     """Replace the addon in a project by that of this release."""
     _change(project, lambda found: found.update(force=force), as_json=as_json)
+    start_file.introduce(folders(), installed())
 
 
 @addon.command

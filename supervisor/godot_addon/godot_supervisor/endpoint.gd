@@ -7,6 +7,7 @@ const PROTOCOL: int = 1
 const BYTES_MAX: int = 64 * 1024
 const LOOPBACK: String = "127.0.0.1"
 const START_HINT: String = "run this in a terminal: godot-supervisor start"
+const INSTALL_HINT: String = "install it: pipx install godot-supervisor, and then: godot-supervisor start"
 const UPDATE_HINT: String = "update the addon: godot-supervisor addon update"
 const LINKS_MAX: int = 16
 
@@ -43,7 +44,8 @@ func read(folder: String) -> void:
 		return
 	var path: String = folder.path_join("endpoint.json")
 	if not FileAccess.file_exists(path):
-		_refuse("no daemon of godot-supervisor is running", START_HINT)
+		var has_run: bool = FileAccess.file_exists(folder.path_join("start.json"))
+		_refuse("no daemon of godot-supervisor is running", START_HINT if has_run else INSTALL_HINT)
 		return
 	if _others_may_write(path):
 		_refuse("%s could have been written by other users" % path, "chmod go-w '%s'" % path)
@@ -62,26 +64,26 @@ func read(folder: String) -> void:
 func _decode(folder: String, path: String, content: PackedByteArray) -> void:
 	var json: JSON = JSON.new()
 	# The engine prints an error for bytes that are no UTF-8. The daemon writes ASCII.
-	if not _is_ascii(content) or json.parse(content.get_string_from_ascii()) != OK or not json.data is Dictionary:
+	if not is_ascii(content) or json.parse(content.get_string_from_ascii()) != OK or not json.data is Dictionary:
 		_refuse("%s is damaged" % path, START_HINT)
 		return
 	var found: Dictionary = json.data
-	if _number(found.get("schema")) > SCHEMA:
+	if number(found.get("schema")) > SCHEMA:
 		_refuse("a later release of godot-supervisor wrote %s" % path, UPDATE_HINT, "PROTOCOL_UNSUPPORTED")
 		return
-	version = _text(found.get("version"))
-	instance_id = _text(found.get("instance_id"))
-	token = _text(found.get("token"))
+	version = text(found.get("version"))
+	instance_id = text(found.get("instance_id"))
+	token = text(found.get("token"))
 	port = _port(found.get("transports"))
-	if _number(found.get("schema")) < 1 or instance_id.is_empty() or token.is_empty() or port == 0:
+	if number(found.get("schema")) < 1 or instance_id.is_empty() or token.is_empty() or port == 0:
 		_refuse("%s is damaged" % path, START_HINT)
 		return
-	var home: String = _text(found.get("home"))
-	if not home.is_empty() and not _is_same_folder(home, folder):
+	var home: String = text(found.get("home"))
+	if not home.is_empty() and not is_same_folder(home, folder):
 		_refuse("no daemon is running for %s: its endpoint file belongs to %s" % [folder, home], START_HINT)
 		return
 	var spoken: Dictionary = found["protocol"] if found.get("protocol") is Dictionary else {}
-	if PROTOCOL < _number(spoken.get("min")) or PROTOCOL > _number(spoken.get("max")):
+	if PROTOCOL < number(spoken.get("min")) or PROTOCOL > number(spoken.get("max")):
 		_refuse("the daemon (%s) speaks another protocol" % version, UPDATE_HINT, "PROTOCOL_UNSUPPORTED")
 
 
@@ -95,8 +97,8 @@ static func _port(transports: Variant) -> int:
 	if transports is Array:
 		for each: Variant in transports as Array:
 			var transport: Dictionary = each if each is Dictionary else {}
-			if _text(transport.get("kind")) == "tcp" and _text(transport.get("host")) == LOOPBACK:
-				var found: int = _number(transport.get("port"))
+			if text(transport.get("kind")) == "tcp" and text(transport.get("host")) == LOOPBACK:
+				var found: int = number(transport.get("port"))
 				if found > 0 and found <= 65535:
 					return found
 	return 0
@@ -109,7 +111,7 @@ static func _others_may_write(path: String) -> bool:
 	return (mode & (FileAccess.UNIX_WRITE_GROUP | FileAccess.UNIX_WRITE_OTHER)) != 0
 
 
-static func _is_same_folder(one: String, other: String) -> bool:
+static func is_same_folder(one: String, other: String) -> bool:
 	var first: String = one.simplify_path()
 	var second: String = other.simplify_path()
 	if OS.get_name() == "Windows":
@@ -139,16 +141,16 @@ static func _without_links(path: String) -> String:
 	return done
 
 
-static func _is_ascii(content: PackedByteArray) -> bool:
+static func is_ascii(content: PackedByteArray) -> bool:
 	for byte: int in content:
 		if byte == 0 or byte > 127:
 			return false
 	return true
 
 
-static func _text(value: Variant) -> String:
+static func text(value: Variant) -> String:
 	return value if value is String else ""
 
 
-static func _number(value: Variant) -> int:
+static func number(value: Variant) -> int:
 	return int(value as float) if value is float else 0

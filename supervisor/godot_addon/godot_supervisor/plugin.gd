@@ -16,6 +16,8 @@ const RENEW_BUSY_MS: int = 30 * 60 * 1000
 const DETACH_S: float = 0.25
 ## A daemon that was restarted is back by then, and nothing has to be said.
 const REPORT_AFTER_MS: int = 5000
+## Whether an editor that opens starts the daemon where none runs: a setting of the user, for all projects.
+const START_SETTING: String = "godot_supervisor/start_daemon_with_editor"
 ## A daemon that could not attach the editor, or has forgotten it, is asked again after this time.
 const ATTACH_AGAIN_MS: int = 5000
 
@@ -32,6 +34,8 @@ var _is_importing: bool = false
 ## What the daemon believes this editor to be busy with; "" means ready.
 var _told: String = ""
 var _renew_ms: int = 0
+## Whether this editor has not looked for a daemon yet, and starts one if it finds none.
+var _may_start: bool = false
 var _problem: Dictionary = {}
 var _report_due_ms: int = 0
 ## The message that was printed last. "" when all is well.
@@ -53,11 +57,22 @@ func _enter_tree() -> void:
 	_client.disconnected.connect(_on_disconnected)
 	_client.completed.connect(_on_completed)
 	_client.failed.connect(_on_failed)
+	_client.start_failed.connect(_on_start_failed)
+	_may_start = _wants_daemon()
 	add_child(_client)
 	_server = EditorServer.new()
 	_server.begin(_client)
 	_client.open()
 	_client.poll()
+
+
+## Return whether the user lets editors start the daemon.
+func _wants_daemon() -> bool:
+	var settings: EditorSettings = EditorInterface.get_editor_settings()
+	if not settings.has_setting(START_SETTING):
+		settings.set_setting(START_SETTING, true)
+	settings.set_initial_value(START_SETTING, true, false)
+	return settings.get_setting(START_SETTING) == true
 
 
 func _version() -> String:
@@ -97,7 +112,7 @@ func _process(_delta: float) -> void:
 	_server.poll()
 	if _attach_due_ms > 0 and Time.get_ticks_msec() >= _attach_due_ms:
 		_send_attach()
-	if _report_due_ms > 0 and Time.get_ticks_msec() >= _report_due_ms:
+	if _report_due_ms > 0 and Time.get_ticks_msec() >= _report_due_ms and not _client.is_starting():
 		_report(_problem)
 		_report_due_ms = 0
 
@@ -139,6 +154,7 @@ func _on_imported(_resources: PackedStringArray) -> void:
 
 func _on_connected(_daemon: Dictionary) -> void:
 	_report_due_ms = 0
+	_may_start = false
 	_send_attach()
 
 
@@ -201,6 +217,15 @@ func _on_disconnected(error: Dictionary) -> void:
 	_attach_due_ms = 0
 	_problem = error
 	_report_due_ms = Time.get_ticks_msec() + REPORT_AFTER_MS
+	# A daemon that ends later was stopped by the user, or comes back by itself.
+	if _may_start:
+		_may_start = false
+		_client.start_daemon()
+
+
+func _on_start_failed(error: Dictionary) -> void:
+	_problem = error
+	_report_due_ms = Time.get_ticks_msec() + 1
 
 
 ## Say once in the output panel why this editor is not looked after, and what to do.

@@ -28,6 +28,10 @@ signal failed(id: int, error: Dictionary)
 signal event(details: Dictionary)
 ## Events were missed, or are the first: all that there is, as `status` has it.
 signal resync(snapshot: Dictionary)
+## A start of the daemon has succeeded: a daemon answers; see [method start_daemon].
+signal daemon_started
+## A start of the daemon has failed: `message` and `hint` say why, and what to do.
+signal start_failed(error: Dictionary)
 ## Any other notification of the daemon, such as `log`.
 signal notified(method: String, details: Dictionary)
 
@@ -36,6 +40,7 @@ enum State { CLOSED, WAITING, CONNECTING, GREETING, READY }
 # Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
 const Connection := preload("connection.gd")
 const Endpoint := preload("endpoint.gd")
+const DaemonStart := preload("daemon_start.gd")
 const Members := preload("members.gd")
 
 const COMPILED: Array = []
@@ -52,6 +57,9 @@ const FRAME_BUDGET_US: int = 2000
 const STALL_MS: int = 500
 const BACK_OFF_MIN_MS: int = 250
 const BACK_OFF_MAX_MS: int = 4000
+const START_LOOK_MS: int = 100
+## How long a daemon that was started may take until this client is connected with it.
+const STARTED_MS: int = 10000
 const MESSAGE_MAX: int = 1024 * 1024 - 1
 const FIRST_PRINTABLE: int = 32
 
@@ -62,6 +70,8 @@ const REPEATABLE: Array[String] = [
 	"editor.attach", "editor.state", "environments.list", "logs.read", "ping", "ports.explain", "server.get",
 	"server.history", "server.list", "status",
 ]
+## Requests that start a daemon, if [member may_start_daemon].
+const NEED_DAEMON: Array[String] = ["server.adopt", "server.ensure"]
 ## Requests that another daemon than the one that got them must not get: it would do them a second time.
 const ONCE: Array[String] = ["server.restart", "server.stop"]
 
@@ -72,6 +82,8 @@ var client_version: String = "0"
 var home: String = ""
 ## How long a request that may be repeated waits for the next daemon.
 var reconnect_s: float = 30.0
+## Whether `server.ensure` and `server.adopt` start a daemon where none runs.
+var may_start_daemon: bool = false
 
 var _compiled: Variant = COMPILED
 var _state: State = State.CLOSED
@@ -91,6 +103,13 @@ var _last_instance: String = ""
 var _wants_events: bool = false
 var _subscription: int = 0
 var _since: Dictionary = {}
+## Whether a daemon is to be started if the next look finds none.
+var _wants_start: bool = false
+## The start that this client waits for, by its name. "" if there is none.
+var _start: String = ""
+var _start_look_ms: int = 0
+## When the daemon that was started has to answer. 0 until the start has ended.
+var _started_due_ms: int = 0
 
 
 ## Look for the daemon from now on, and stay connected with it.
@@ -110,6 +129,8 @@ func close() -> void:
 	if _state == State.CLOSED:
 		return
 	_state = State.CLOSED
+	_wants_start = false
+	_start = ""
 	_drop_connection()
 	for id: int in _requests.keys():
 		_fail(id, _error("CANCELLED", "the client was closed", "", true))
@@ -118,6 +139,33 @@ func close() -> void:
 
 func is_ready() -> bool:
 	return _state == State.READY
+
+
+## Start the daemon, unless one answers. Ends with [signal daemon_started] or [signal start_failed]. Never waits: the
+## start runs beside the editor, one at a time for all plugins.
+func start_daemon() -> void:
+	if is_starting():
+		return
+	if _state == State.READY:
+		daemon_started.emit()
+		return
+	_wants_start = true
+	if _state == State.CLOSED:
+		open()
+	elif _state == State.WAITING:
+		_wait(0)
+
+
+## Return whether a start of the daemon runs that this client waits for.
+func is_starting() -> bool:
+	return _wants_start or not _start.is_empty()
+
+
+## Return why [method start_daemon] could start nothing: an error, empty if it could. Reads one small file.
+func start_problem() -> Dictionary:
+	var how: DaemonStart = DaemonStart.new()
+	how.read(_home())
+	return how.problem
 
 
 ## Send a request, and return its id. Without a daemon it waits for one as long as it may wait for its answer.
@@ -143,6 +191,8 @@ func send(method: String, params: Dictionary = {}, timeout_s: float = ACCEPT_S) 
 		request["error"] = _error("DAEMON_NOT_RUNNING", "the client is not open", "call open() first", true)
 	elif _state == State.READY:
 		_transmit(id)
+	elif may_start_daemon and method in NEED_DAEMON:
+		start_daemon()
 	return id
 
 
@@ -175,6 +225,8 @@ func poll() -> void:
 		if not _requests.is_empty():
 			_expire()
 		return
+	if not _start.is_empty():
+		_look_for_start()
 	if _state == State.WAITING:
 		if Time.get_ticks_msec() >= _state_due_ms:
 			_connect_to_daemon()
@@ -197,6 +249,8 @@ func _forgive_stall() -> void:
 		return
 	if _state != State.WAITING:
 		_state_due_ms += stall_ms
+	if _started_due_ms > 0:
+		_started_due_ms += stall_ms
 	for id: int in _requests:
 		var request: Dictionary = _requests[id]
 		request["answer_due_ms"] += stall_ms
@@ -206,7 +260,7 @@ func _forgive_stall() -> void:
 
 func _connect_to_daemon() -> void:
 	_endpoint = Endpoint.new()
-	_endpoint.read(Endpoint.home_folder() if home.is_empty() else home)
+	_endpoint.read(_home())
 	if not _endpoint.problem.is_empty():
 		_lose(_endpoint.problem)
 		return
@@ -214,6 +268,10 @@ func _connect_to_daemon() -> void:
 	_connection.open(Endpoint.LOOPBACK, _endpoint.port)
 	_state = State.CONNECTING
 	_state_due_ms = Time.get_ticks_msec() + CONNECT_MS
+
+
+func _home() -> String:
+	return Endpoint.home_folder() if home.is_empty() else home
 
 
 func _greet() -> void:
@@ -241,6 +299,8 @@ func _lose(problem: Dictionary) -> void:
 	_drop_connection()
 	_subscription = 0
 	_problem = problem
+	# A daemon that is being started answers soon.
+	_back_off_ms = BACK_OFF_MIN_MS if is_starting() else _back_off_ms
 	_wait(_back_off_ms)
 	_back_off_ms = mini(_back_off_ms * 2, BACK_OFF_MAX_MS)
 	for id: int in _requests.keys():
@@ -256,6 +316,59 @@ func _lose(problem: Dictionary) -> void:
 	if not _has_reported:
 		_has_reported = true
 		disconnected.emit(problem)
+	if _wants_start and _state == State.WAITING:
+		_wants_start = false
+		_begin_start(problem)
+
+
+# --- the start of a daemon
+
+func _begin_start(problem: Dictionary) -> void:
+	if problem.get("code") != "DAEMON_NOT_RUNNING":
+		_end_start(problem)
+		return
+	var how: DaemonStart = DaemonStart.new()
+	how.read(_home())
+	if not how.problem.is_empty():
+		_end_start(how.problem)
+		return
+	_start = how.begin()
+	_started_due_ms = 0
+	_start_look_ms = Time.get_ticks_msec() + START_LOOK_MS
+
+
+func _look_for_start() -> void:
+	var now_ms: int = Time.get_ticks_msec()
+	if now_ms < _start_look_ms:
+		return
+	_start_look_ms = now_ms + START_LOOK_MS
+	if _started_due_ms > 0:
+		if now_ms >= _started_due_ms:
+			_end_start(_problem)
+		return
+	var outcome: Dictionary = DaemonStart.outcome(_start)
+	if outcome.is_empty():
+		return
+	if not (outcome["error"] as Dictionary).is_empty():
+		_end_start(outcome["error"] as Dictionary)
+		return
+	_started_due_ms = now_ms + STARTED_MS
+	if _state == State.WAITING:
+		_wait(0)
+
+
+func _end_start(problem: Dictionary) -> void:
+	_start = ""
+	_wants_start = false
+	if problem.is_empty():
+		daemon_started.emit()
+		return
+	_problem = problem
+	for id: int in _requests:
+		var request: Dictionary = _requests[id]
+		if may_start_daemon and not request["is_sent"] and request["method"] in NEED_DAEMON:
+			request["error"] = problem.duplicate()
+	start_failed.emit(problem)
 
 
 func _drop_connection() -> void:
@@ -342,8 +455,11 @@ func _welcome(answer: Dictionary) -> void:
 	_last_instance = instance
 	_back_off_ms = BACK_OFF_MIN_MS
 	_has_reported = false
+	_problem = {}
 	if _wants_events:
 		_send_subscription()
+	if is_starting():
+		_end_start({})
 	connected.emit(daemon)
 	for id: int in _requests.keys():
 		if _state == State.READY and _requests.has(id) and not _requests[id]["is_sent"]:
@@ -455,6 +571,9 @@ func _expire() -> void:
 		var error: Dictionary = request["error"]
 		if not error.is_empty():
 			_fail(id, error)
+		elif not request["is_sent"] and is_starting():
+			# A daemon takes longer to start than to answer.
+			pass
 		elif now_ms >= (request["answer_due_ms"] as int) or (silence_due_ms > 0 and now_ms >= silence_due_ms):
 			_fail(id, _timeout(request))
 

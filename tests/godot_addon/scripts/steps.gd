@@ -37,6 +37,8 @@ func _make_client(case: Dictionary) -> void:
 	_client.event.connect(func(details: Dictionary) -> void: _log.append(["event", details]))
 	_client.resync.connect(func(snapshot: Dictionary) -> void: _log.append(["resync of ours", snapshot]))
 	_client.notified.connect(func(method: String, details: Dictionary) -> void: _log.append([method, details]))
+	_client.daemon_started.connect(func() -> void: _log.append(["daemon_started"]))
+	_client.start_failed.connect(func(error: Dictionary) -> void: _log.append(["start_failed", error]))
 	root.add_child(_client)
 
 
@@ -46,12 +48,17 @@ func _do(step: String, words: Array) -> void:
 			_client.open()
 		"close":
 			_client.close()
+		"start":
+			_client.start_daemon()
+		"may start":
+			_client.may_start_daemon = true
 		"subscribe":
 			_client.subscribe()
 		"send":
 			_log.append(["sent", _client.send(words[0] as String, words[1] as Dictionary)])
 		"wait":
-			await _until(func() -> bool: return _count(words[0] as String) >= int(words[1] as float))
+			var limit_ms: int = int(words[2] as float) if words.size() > 2 else WAIT_MS
+			await _until(func() -> bool: return _count(words[0] as String) >= int(words[1] as float), limit_ms)
 		"answer":
 			await _until(func() -> bool: return _count("completed") + _count("failed") >= _count("sent"))
 		"stall":
@@ -64,8 +71,8 @@ func _count(what: String) -> int:
 	return _log.reduce(func(sum: int, entry: Array) -> int: return sum + (1 if entry[0] == what else 0), 0)
 
 
-func _until(is_done: Callable) -> void:
-	var due_ms: int = Time.get_ticks_msec() + WAIT_MS
+func _until(is_done: Callable, limit_ms: int = WAIT_MS) -> void:
+	var due_ms: int = Time.get_ticks_msec() + limit_ms
 	while not is_done.call() and Time.get_ticks_msec() < due_ms:
 		await process_frame
 
