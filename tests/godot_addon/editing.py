@@ -53,9 +53,10 @@ def server_of(home: Home, editor: Editor) -> dict[str, Any]:
 
 
 def owners(home: Home, server: str) -> set[int]:
-    """Return the pids of the owners that have not left."""
+    """Return the pids of the living owners that have not left."""
     row = home.server(server)
-    return set() if row is None else {owner["pid"] for owner in row["owners"] if not owner["leaving"]}
+    rows = [] if row is None else row["owners"]
+    return {owner["pid"] for owner in rows if owner["liveness"] == "alive" and not owner["leaving"]}
 
 
 def owned_by(home: Home, server: str, *editors: Editor) -> None:

@@ -1,15 +1,15 @@
 """Stories with a real editor and the real godot-ai: the server lives as long as its editors. No editor complains."""
 
 import shutil
+import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 import supervisor
-from tests.e2e.conftest import MakeHome, godot_ai_config
+from tests.e2e.conftest import MakeHome, godot_ai_config, toy_config
 from tests.e2e.home import Home, eventually, free_ports, lives
 from tests.godot_addon import editing
 from tests.lab.godot import Editor
@@ -114,9 +114,63 @@ def test_server_stays_the_same_while_its_editor_is_open(home: Home, tmp_path: Pa
         choose_kinds(editor, home)
         assert pid_of(home) == pid
 
-        began = time.monotonic()
         assert editor.quit() == 0
-        eventually(lambda: not lives(pid), "the server ends after its editor")
-        assert time.monotonic() - began >= LINGER_S
+        home.event("server.stopped", server=NAME)
+        assert not lives(pid)
         assert editor.complaints() == []
+    detached = home.events("editor.detached")[-1]
+    assert home.events("server.stopped")[0]["mono"] - detached["mono"] >= GRACE_S
     assert len(home.events("server.spawned")) == 1, home.note()
+
+
+def test_editors_share_a_server_until_the_last_one_dies(home: Home, tmp_path: Path) -> None:
+    """Two editors have one project open, and one another; each ends in another way."""
+    projects = [editing.make_project(tmp_path / name, NAME) for name in ("one", "two")]
+    with (
+        editing.editing(projects[0], home) as first,
+        editing.editing(projects[1], home) as second,
+        editing.editing(projects[0], home, commands="second") as third,
+    ):
+        for editor in (first, second, third):
+            editing.said_ready(editor, NAME)
+        editing.owned_by(home, NAME, first, second, third)
+        pid = pid_of(home)
+        rows = home.call("status")["editors"]
+        assert sorted(Path(row["project"]).name for row in rows) == ["one", "one", "two"]
+        assert all(row["servers"] == [NAME] for row in rows)
+        first.process.terminate()
+        assert first.wait() == -signal.SIGTERM
+        editing.owned_by(home, NAME, second, third)
+        assert third.quit() == 0
+        editing.owned_by(home, NAME, second)
+        assert pid_of(home) == pid
+        assert home.events("server.suspected") == []
+        second.kill()
+        home.judged_twice(NAME, GRACE_S)
+        assert not lives(pid)
+        for editor in (first, second, third):
+            (text,) = editing.said(editor)
+            assert text.startswith(f"{NAME} {VERSION} is ready at ")
+            assert editor.complaints() == []
+    assert len(home.events("server.spawned")) == 1, home.note()
+
+
+def test_each_editor_has_its_own_server(make_home: MakeHome, tmp_path: Path) -> None:
+    """The kind has one server for each project; one editor is terminated, the other killed."""
+    toy = make_home(toy_config(topology="per-editor", grace=GRACE_S))
+    toy.start()
+    projects = [editing.make_project(tmp_path / name, "e2e-toy") for name in ("one", "two")]
+    with editing.editing(projects[0], toy) as first, editing.editing(projects[1], toy) as second:
+        for editor in (first, second):
+            editing.said_ready(editor, "e2e-toy")
+        servers = [editing.server_of(toy, editor) for editor in (first, second)]
+        assert [server["id"] for server in servers] == ["e2e-toy@one", "e2e-toy@two"]
+        assert [server["project"] for server in servers] == [str(project) for project in projects]
+        first.process.terminate()
+        assert first.wait() == -signal.SIGTERM
+        toy.judged_twice("e2e-toy@one", GRACE_S)
+        assert editing.server_of(toy, second)["process"] == servers[1]["process"]
+        second.kill()
+        toy.judged_twice("e2e-toy@two", GRACE_S)
+        assert not any(lives(server["process"]["pid"]) for server in servers)
+        assert first.complaints() + second.complaints() == []

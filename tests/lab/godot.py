@@ -78,19 +78,22 @@ def environment_of(home: Path, more: Mapping[str, str]) -> dict[str, str]:
 class Editor:
     """An editor that runs, or has run. `output` has what it printed, by lines; `times` when each line came."""
 
-    def __init__(self, project: Path, environment: Mapping[str, str], options: tuple[str, ...]) -> None:
+    def __init__(
+        self, project: Path, environment: Mapping[str, str], options: tuple[str, ...], commands: str = "commands"
+    ) -> None:
         program = editor()
         assert program is not None, "run tests/lab/set_up godot"
         self.project = project
         self.output: list[str] = []
         self.times: list[float] = []
-        self._commands = project / ".lab-commands"
+        self._commands = project / f".lab-{commands}"
         # Those of an earlier editor on the project.
         self._commands.unlink(missing_ok=True)
         self._number = 0
         self._changed = threading.Condition()
         self.process: subprocess.Popen[str] = subprocess.Popen(
-            [program, "--editor", "--path", project, *options], env=dict(environment), stdin=subprocess.DEVNULL,
+            [program, "--editor", "--path", project, *options],
+            env={**environment, "GODOT_LAB_COMMANDS": self._commands.name}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -170,11 +173,16 @@ class Editor:
 
 
 @contextlib.contextmanager
-def running(project: Path, home: Path, *options: str, window: bool = False, **more: str) -> Iterator[Editor]:
-    """Run an editor, and kill it at the end if it still runs. `more`: further variables of its environment."""
+def running(
+    project: Path, home: Path, *options: str, window: bool = False, commands: str = "commands", **more: str
+) -> Iterator[Editor]:
+    """Run an editor, and kill it at the end if it still runs. `more`: further variables of its environment.
+
+    `commands` has to differ between the editors that have one project open.
+    """
     with screen() if window else contextlib.nullcontext({}) as display:
         environment = environment_of(home, {**display, **more})
-        shown = Editor(project, environment, (*(WINDOW if window else ("--headless",)), *options))
+        shown = Editor(project, environment, (*(WINDOW if window else ("--headless",)), *options), commands)
         try:
             yield shown
         finally:

@@ -2,8 +2,8 @@
 extends EditorPlugin
 ## Does what a test says (tests/lab/godot.py), and prints an answer to each command.
 
-const COMMANDS: String = "res://.lab-commands"
 
+var _commands: String = "res://%s" % OS.get_environment("GODOT_LAB_COMMANDS")
 var _is_idle: bool = false
 var _done: int = 0
 var _worst_us: int = 0
@@ -23,9 +23,9 @@ func _process(_delta: float) -> void:
 	if not _is_idle and not EditorInterface.get_resource_filesystem().is_scanning():
 		_is_idle = true
 		print("LAB idle")
-	if not FileAccess.file_exists(COMMANDS):
+	if not FileAccess.file_exists(_commands):
 		return
-	var order: Variant = JSON.parse_string(FileAccess.get_file_as_string(COMMANDS))
+	var order: Variant = JSON.parse_string(FileAccess.get_file_as_string(_commands))
 	if order is Dictionary and int((order as Dictionary)["number"] as float) > _done:
 		var found: Dictionary = order
 		_done = int(found["number"] as float)
