@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ..values import frozen
 from .model import Liveness
+from .processes.successors import Successor
 
 SILENCE_S = 30.0
 """A server that has not answered for this long, and whose owners are all dead, counts as without sessions and leases.
@@ -46,7 +47,8 @@ class ServerSample:
     orphan. `daemon_leases` are those that the daemon has granted, `server_leases` those that the server itself has
     granted. `silent_s`: how long the server has failed to answer while every owner was dead. `until_stopped`: it was
     requested without an owner. `idle_s`: after how long such a server, or one that never had an owner, counts as
-    unused; 0: never. `exemption`: why the daemon must not end it at all.
+    unused; 0: never. `exemption`: why the daemon must not end it at all. `successor`: an editor that is starting in the
+    place of an owner; looked for if nothing else keeps the server.
     """
 
     launch: str
@@ -64,6 +66,7 @@ class ServerSample:
     silent_s: float = 0.0
     idle_s: float = 0.0
     until_stopped: bool = False
+    successor: Successor | None = None
 
     @property
     def ends_with_owners(self) -> bool:
@@ -128,16 +131,22 @@ def judge(suspicion: Suspicion | None, sample: ServerSample) -> Verdict:
     1. Keep: the server is exempt. The daemon must not end it, or nothing says when it is unused.
     2. Keep: an owner holds it; or, if no owner does, a lease that the daemon has granted.
     3. Keep, and watch its sessions: it has sessions or leases of its own, or their number is unknown.
-    4. Suspect: no suspicion concerns this launch and these claims.
-    5. Suspect, renewed: the sample began more than `LATE_S` after it was due, for the first time.
-    6. Suspect, unchanged: the sample began before it was due.
-    7. Reap.
+    4. Keep: an editor is starting in the place of one of its owners.
+    5. Suspect: no suspicion concerns this launch and these claims.
+    6. Suspect, renewed: the sample began more than `LATE_S` after it was due, for the first time.
+    7. Suspect, unchanged: the sample began before it was due.
+    8. Reap.
     """
     return _keep(sample) or _suspect_or_reap(suspicion, sample)
 
 
+def is_deserted(sample: ServerSample) -> bool:
+    """Return whether nothing in this sample keeps the server."""
+    return _keep(sample) is None
+
+
 def _keep(sample: ServerSample) -> Keep | None:
-    """Return what keeps the server, by the rules 1 to 3 of `judge`; None if nothing does."""
+    """Return what keeps the server, by the rules 1 to 4 of `judge`; None if nothing does."""
     exempt = _exempt(sample)
     if exempt is not None:
         return Keep((exempt,))
@@ -147,11 +156,15 @@ def _keep(sample: ServerSample) -> Keep | None:
     if sample.daemon_leases:
         return Keep((f"leases: {sample.daemon_leases}",))
     claims = _claims(sample)
-    return Keep(claims, watch_sessions=True) if claims else None
+    if claims:
+        return Keep(claims, watch_sessions=True)
+    if sample.successor is not None:
+        return Keep((f"an editor of its project is starting: pid {sample.successor.process.pid}",))
+    return None
 
 
 def _suspect_or_reap(suspicion: Suspicion | None, sample: ServerSample) -> Suspect | Reap:
-    """Return the verdict on a server that nothing keeps, by the rules 4 to 7 of `judge`."""
+    """Return the verdict on a server that nothing keeps, by the rules 5 to 8 of `judge`."""
     owners = tuple(_why_it_is_gone(owner) for owner in sample.owners) or ("no owner",)
     reasons = (*owners, "no lease", "no session")
     if suspicion is None or not suspicion.concerns(sample):

@@ -1,10 +1,10 @@
 """Finds Godot editors that have a project open, by their command lines. Blocking."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from ..core.processes.godot import PROJECT_FILE, USER_ARGUMENTS, is_editor
+from ..core.processes.godot import is_editor, named_projects
 from ..native.api import Platform
 from ..native.shared.working_folder import working_folder
 
@@ -25,18 +25,8 @@ def _has_open(project: Path, pid: int, platform: Platform, folder_of: Callable[[
     if not is_editor(command):
         return False
     # An editor changes into the folder of its project. Until then, or if the system names no folder, options count.
-    candidates = [folder_of(pid), *_named(command)]
+    candidates = [folder_of(pid), *named_projects(command)]
     return any(_is_same(project, each) for each in candidates if each is not None and Path(each).is_absolute())
-
-
-def _named(command: Sequence[str]) -> Iterator[str]:
-    words = list(command)
-    end = next((at for at, word in enumerate(words) if at and word in USER_ARGUMENTS), len(words))
-    for word, following in zip(words[:end], [*words[1:end], ""], strict=True):
-        if word == "--path":
-            yield following
-        elif word.lower().endswith(PROJECT_FILE):
-            yield word[: -len(PROJECT_FILE)] or "."
 
 
 def _is_same(project: Path, folder: str) -> bool:

@@ -157,6 +157,23 @@ class EngineHarness:
         editor = self.attachments.attach(Arrival(owner.pid, project=project)) if owner else None
         return await self.supervisor.ensure(EnsureRequest(kind, editor, project, **fields), requester)
 
+    def while_stopping(self, action: Callable[[], object]) -> None:
+        """Run an action between the last verdict on a server whose editor has left, and the first signal.
+
+        The process table is read for each of the three samples, and then for the server's own processes.
+        """
+        readings = 4
+
+        def table_is_read() -> None:
+            nonlocal readings
+            readings -= 1
+            if readings:
+                self.system.meanwhile["table"] = table_is_read
+            else:
+                action()
+
+        self.system.meanwhile["table"] = table_is_read
+
     def alive(self, identity: ProcessIdentity | None) -> bool:
         return identity is not None and self.system.process(identity) is not None
 

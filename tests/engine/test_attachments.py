@@ -169,7 +169,7 @@ def test_an_editor_that_inherits_before_the_signal_saves_the_server(harness: Eng
     async def story() -> None:
         record = await harness.up(harness.editor(), project=str(tmp_path))
         detach_all(harness)
-        harness.system.meanwhile["table"] = attach_for(harness, tmp_path)
+        harness.while_stopping(attach_for(harness, tmp_path))
         await asyncio.sleep(3600)
         assert len(harness.events.of("server.reprieved")) == 1
         assert harness.events.of("server.reaped") == []
@@ -217,7 +217,7 @@ def test_an_inherited_server_is_judged_anew_when_its_heir_ends(harness: EngineHa
         heir = harness.editor()
         record = await harness.up(harness.editor(), project=str(tmp_path))
         detach_all(harness)
-        harness.system.meanwhile["table"] = lambda: harness.attachments.attach(Arrival(heir.pid, project=str(tmp_path)))
+        harness.while_stopping(lambda: harness.attachments.attach(Arrival(heir.pid, project=str(tmp_path))))
         await asyncio.sleep(60)
         assert harness.alive(record.process)
         harness.system.end(heir)

@@ -362,7 +362,7 @@ def test_a_server_that_ends_as_it_is_inherited_is_started_again(harness: EngineH
             harness.system.end(process, 9)
 
         harness.attachments.detach(first.owners[0].editor, stop=False)
-        harness.system.meanwhile["table"] = inherited_and_ended
+        harness.while_stopping(inherited_and_ended)
         await asyncio.sleep(30)
         assert harness.events.of("server.reprieved")
         record = harness.records.server("toy")

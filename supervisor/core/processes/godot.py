@@ -136,6 +136,19 @@ def is_editor(command: Sequence[str]) -> bool:
     return len(arguments) == 1 and (project or "--project-manager" in options)
 
 
+def named_projects(command: Sequence[str]) -> tuple[str, ...]:
+    """Return the folders of projects that a command line of Godot names. They may be relative."""
+    words = list(command)
+    end = next((at for at, word in enumerate(words) if at and word in USER_ARGUMENTS), len(words))
+    found = []
+    for word, following in zip(words[:end], [*words[1:end], ""], strict=True):
+        if word == "--path":
+            found.append(following)
+        elif word.lower().endswith(PROJECT_FILE):
+            found.append(word[: -len(PROJECT_FILE)] or ".")
+    return tuple(found)
+
+
 def _name(word: str) -> str:
     """Return the name of a program without its folder."""
     return word.replace("\\", "/").rpartition("/")[2].lower()

@@ -257,11 +257,11 @@ class Editors:
         return identity
 
     def _inherit(self, editor: Editor) -> list[ServerRecord]:
-        """Own again the servers that this process, or another editor of the same project, has left."""
+        """Own again the servers that this process has left, and those of editors of the project that left or ended."""
         inherited = []
         for record in list(self._records.servers.values()):
-            left = [owner for owner in record.owners if owner.leaving and self._comes_back(owner, editor)]
-            if left and record.state is not ServerState.STOPPING:
+            left = [owner for owner in record.owners if self._comes_back(owner, editor)]
+            if left and not record.observed_only and record.state is not ServerState.STOPPING:
                 others = tuple(owner for owner in record.owners if owner not in left and owner.editor != editor.id)
                 owners = (*others, Ownership(editor.id, editor.process))
                 inherited.append(self._records.set_claims(record.id, owners=owners))
@@ -269,16 +269,17 @@ class Editors:
         return inherited
 
     def _comes_back(self, owner: Ownership, editor: Editor) -> bool:
-        """Return whether an attached editor is a detached owner, or has its project open again.
+        """Return whether an attached editor is a detached owner, or has the project open of one that left or ended.
 
-        An AI client takes over no servers, because it gets those that it asks for.
+        An AI client takes over no servers, because it gets those that it asks for, and leaves none to an editor.
         """
         if owner.process == editor.process:
-            return True
-        if editor.client is not None:
-            return False
+            return owner.leaving
         before = self._records.editors.get(owner.editor)
-        return editor.project is not None and before is not None and before.project == editor.project
+        if editor.client is not None or editor.project is None or before is None or before.project != editor.project:
+            return False
+        has_ended = before.client is None and self._probe.sample(owner.process) is Liveness.DEAD
+        return owner.leaving or has_ended
 
 
 def _program_name(arrival: Arrival, identity: ProcessIdentity) -> str | None:

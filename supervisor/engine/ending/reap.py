@@ -93,6 +93,7 @@ class Reaper:
         self._suspicions.pop(server_id, None)
         self._verdicts.pop(server_id, None)
         self.sampler.forget(server_id)
+        self._exit_watches.disarm(_watch_of_successor(server_id))
         self._verdict_revision += 1
         self._set_timer(server_id, None)
 
@@ -125,6 +126,7 @@ class Reaper:
         self._verdicts[server_id] = verdict
         self._verdict_revision += 1
         publish = self._context.events.publish
+        self._watch_successor(server_id, sample)
         match verdict:
             case Keep(reasons, watch_sessions):
                 if suspicion_before is not None:
@@ -148,6 +150,14 @@ class Reaper:
             case Reap(suspicion):
                 self._suspicions[server_id] = suspicion
 
+    def _watch_successor(self, server_id: str, sample: ServerSample) -> None:
+        """Judge a server again as soon as the editor has ended that was starting for it."""
+        name = _watch_of_successor(server_id)
+        if sample.successor is None:
+            self._exit_watches.disarm(name)
+        else:
+            self._exit_watches.arm(name, sample.successor.process, lambda: self.judge_soon(server_id))
+
     def _report_living_owners(self, server_id: str, sample: ServerSample) -> None:
         """Report the owners that keep a server, unless their end would be noticed anyway."""
         owners = self._context.records.servers[server_id].owners
@@ -167,6 +177,8 @@ class Reaper:
             for owner in record.owners
             if owner.editor in lingering and owner.leaving_since is not None
         ]
+        if sample.successor is not None:
+            ends.append(sample.successor.until)
         ends += [lease.expires for lease in record.leases if lease.expires > sample.began]
         if record.foreign and self.sampler.exemption(record) is None:
             # The record itself exempts nothing, so an exemption in the sample comes from the mark of another home.
@@ -184,3 +196,7 @@ class Reaper:
             # A timer may fire one clock tick early, and the sample must not come before its time.
             delay_s = max(0.0, delay_s) + facts.TICK_S + 0.001
             self._timers[server_id] = asyncio.get_running_loop().call_later(delay_s, self.judge_soon, server_id)
+
+
+def _watch_of_successor(server_id: str) -> str:
+    return f"successor for {server_id}"

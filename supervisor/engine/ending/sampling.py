@@ -1,11 +1,12 @@
 """Takes the samples that the reaper judges: what keeps a server at this moment. Also counts sessions for clients."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from ...core.lifecycle import SERVING
 from ...core.model import Liveness, Origin, Ownership, ServerRecord
-from ...core.reaping import OwnerFact, ServerSample
+from ...core.reaping import OwnerFact, ServerSample, is_deserted
 from ...core.reconcile import Answer
 from ...kinds.kind import Kind
 from ..identification.adoption_marks import find_other_adoption_of_server, keep_mark
@@ -13,6 +14,7 @@ from ..identification.server_client import ServerClient, answer_of
 from ..operations.shared_answers import SharedAnswers
 from ..state.context import EngineContext
 from ..state.exit_watches import ExitWatches
+from .successors import Successors
 
 
 class Sampler:
@@ -23,6 +25,7 @@ class Sampler:
         self._context = context
         self._server_client = server_client
         self._exit_watches = exit_watches
+        self._successors = Successors(context)
         self.on_answered: Callable[[ServerRecord, Answer], None]
         self._deserted_since: dict[str, float] = {}
         """When no owner and no lease of the daemon held the server any more, monotonic seconds."""
@@ -82,7 +85,7 @@ class Sampler:
             self._deserted_since.pop(record.id, None)
         # Count only silence since the last owner died. Earlier silence is a matter between server and owner.
         deserted_s = began - self._deserted_since.get(record.id, began)
-        return ServerSample(
+        sample = ServerSample(
             launch=record.launch,
             generation=record.generation,
             began=began,
@@ -99,6 +102,10 @@ class Sampler:
             idle_s=kind.idle_s,
             until_stopped=record.until_stopped,
         )
+        if not sample.ends_with_owners or not is_deserted(sample):
+            return sample
+        successor = await self._successors.find(record, owners)
+        return replace(sample, successor=successor, ended=self._context.platform.clock.monotonic())
 
     def exemption(self, record: ServerRecord) -> str | None:
         """Return why the record says that the daemon must not end the server, None if it does not say so."""
