@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -25,6 +26,7 @@ WINDOW = (
     "--rendering-driver", "opengl3", "--audio-driver", "Dummy", "--disable-vsync", "--resolution", SCREEN,
     "--position", "0,0",
 )  # fmt: skip
+PROCESS = "LAB process "
 COMPLAINT = re.compile(r"\b(ERROR|WARNING|USER ERROR|USER WARNING|SCRIPT ERROR)\b")
 NO_FAULT = ("Could not set V-Sync mode",)
 """A screen without a monitor has no V-Sync, and the editor warns of it whatever it is told."""
@@ -102,7 +104,12 @@ class Editor:
 
     @property
     def pid(self) -> int:
-        return self.process.pid
+        """The pid of the editor, or of the one that has taken its place when the project was reloaded."""
+        return self._processes()[-1]
+
+    def _processes(self) -> list[int]:
+        later = [int(line.split()[-1]) for line in self.output if line.startswith(PROCESS)]
+        return [self.process.pid, *later]
 
     def _read(self, output: IO[str]) -> None:
         with output:
@@ -148,6 +155,25 @@ class Editor:
         self.do("quit")
         return self.wait()
 
+    def reload_project(self) -> None:
+        """Reload the project as a user does, and wait until another process has taken the place of this one."""
+        before = self.pid
+        self.do("restart")
+        # The next process would do the last command again.
+        self._commands.unlink()
+        assert self.process.wait(PATIENCE_S) == 0
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.pid != before, PATIENCE_S), self.text()
+
+    def end(self) -> None:
+        """End the editor, and the one that has taken its place, if they still run."""
+        self.process.kill()
+        for pid in self._processes()[1:]:
+            with contextlib.suppress(OSError):
+                if str(self.project) in Path(f"/proc/{pid}/cmdline").read_text():
+                    os.kill(pid, signal.SIGKILL)
+        self.wait()
+
     def wait(self) -> int:
         """Wait for the end of the editor, and of its output. Returns the exit status."""
         status = self.process.wait(PATIENCE_S)
@@ -186,8 +212,7 @@ def running(
         try:
             yield shown
         finally:
-            shown.process.kill()
-            shown.wait()
+            shown.end()
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ var _frames: int = 0
 
 
 func _ready() -> void:
+	print("LAB process %d" % OS.get_process_id())
 	print("LAB ready")
 
 
@@ -38,6 +39,8 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 	match command:
 		"quit":
 			get_tree().quit()
+		"restart":
+			EditorInterface.restart_editor()
 		"enable":
 			EditorInterface.set_plugin_enabled(words[0], true)
 		"disable":
