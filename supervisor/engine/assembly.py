@@ -9,6 +9,7 @@ from ..native.api import Platform
 from ..values import frozen
 from .attachments import Attachments
 from .claims.ai_clients import AiClients
+from .claims.calls.changes import CallChanges
 from .claims.calls.tool_calls import ToolCalls
 from .claims.editors import Editors
 from .claims.leases import Leases
@@ -67,6 +68,7 @@ class Engine:
     requests: KnownRequests
     attachments: Attachments
     ai_clients: AiClients
+    call_changes: CallChanges
     exit_watches: ExitWatches
     housekeeping: Housekeeping
     notes: tuple[Callable[[], str | None], ...]
@@ -207,6 +209,7 @@ def assemble(
         requests=KnownRequests(operations, events),
         attachments=Attachments(context, editors, leases, monitor, tool_calls),
         ai_clients=AiClients(context, tool_calls),
+        call_changes=tool_calls.changes,
         exit_watches=exit_watches,
         housekeeping=Housekeeping(context),
         notes=(platform.exits.note, platform.files.note, platform.marks.note, log_cap.note, records.note),

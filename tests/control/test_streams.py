@@ -14,6 +14,7 @@ from supervisor.control.calls import IN_FLIGHT
 from supervisor.control.listener import Listener
 from supervisor.control.methods.streams import EventMethods
 from supervisor.control.methods.table import Method, MethodTable
+from supervisor.engine.claims.calls.changes import CallChanges
 from supervisor.engine.state.events import KEPT, Events
 from supervisor.wire.messages.daemon import DaemonInfo, StatusResult
 from supervisor.wire.messages.session import Ping, PingResult
@@ -31,6 +32,7 @@ class StreamHarness(ListenerHarness):
     """A listener that accepts connections, and the events behind it."""
 
     happens: Events
+    changes: CallChanges
 
     def subscribers(self) -> int:
         return len(self.happens._subscribers)
@@ -39,7 +41,8 @@ class StreamHarness(ListenerHarness):
 @contextlib.asynccontextmanager
 async def open_stream_harness(folder: Path) -> AsyncIterator[StreamHarness]:
     happens, log = Events(EventRecorder(), FakeClock()), ConnectionLog()
-    feed = EventMethods(happens, ME, lambda: STATUS)
+    changes = CallChanges()
+    feed = EventMethods(happens, changes, ME, lambda: STATUS)
     methods = MethodTable(
         [
             Method("events.subscribe", EventsSubscribe, feed.subscribe),
@@ -53,6 +56,7 @@ async def open_stream_harness(folder: Path) -> AsyncIterator[StreamHarness]:
     await listener.open()
     harness = StreamHarness(all_connections, listener, log, Work())
     harness.happens = happens
+    harness.changes = changes
     try:
         yield harness
     finally:
@@ -67,6 +71,28 @@ async def heard(wire: Wire, count: int) -> list[tuple[int, str]]:
     """Return the numbers and names of the next events."""
     told = [(await wire.hear())["params"] for _ in range(count)]
     return [(notice["seq"], notice["event"]) for notice in told]
+
+
+def test_changes_of_calls_are_told_to_who_asks_for_them(tmp_path: Path) -> None:
+    """Changes of one turn of the loop are told together, until the connection ends."""
+
+    async def story() -> None:
+        async with open_stream_harness(tmp_path) as harness:
+            harness.changes.note(["nobody watches"])
+            wire = await harness.connect(KINDS[0])
+            other = await harness.connect(KINDS[0])
+            answer = await wire.ask("events.subscribe", {"calls": True})
+            await other.ask("events.subscribe")
+            harness.changes.note(["a", "b"])
+            harness.changes.note(["a"])
+            told = await wire.hear()
+            assert (told["method"], told["params"]) == ("calls", {"id": answer["id"], "servers": ["a", "b"]})
+            harness.happens.publish("after")
+            assert (await other.hear())["params"]["event"] == "after"
+            await wire.close()
+            await until(lambda: not harness.changes._watchers)
+
+    asyncio.run(story())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -25,18 +25,19 @@ def make(folder: Path, *plugins: str) -> Path:
     return project
 
 
-def run_cases(project: Path, cases: Sequence[Case]) -> list[list[Any]]:
-    """Run cases in the editor's binary, without the editor, and return what the client has reported in each.
+def run_cases(project: Path, cases: Sequence[Case], script: str = "steps.gd") -> list[list[Any]]:
+    """Run cases in the editor's binary, without the editor, and return what the script has written for each.
 
-    A case has the home folder of a daemon, and steps (`scripts/steps.gd`).
+    A case for `scripts/steps.gd` has the home folder of a daemon, and steps; the result is what a client has reported.
+    A case for `scripts/dock_pages.gd` has the daemon's answers and events, and the result is what the dock shows.
     """
     program = godot.editor()
     assert program is not None, "run tests/lab/set_up godot"
-    shutil.copy(SCRIPTS / "steps.gd", project)
+    shutil.copy(SCRIPTS / script, project)
     (project / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
     done = subprocess.run(
-        [program, "--headless", "--path", project, "--script", "res://steps.gd"],
-        env=godot.environment_of(project.parent / "user", {}), stdin=subprocess.DEVNULL, capture_output=True,
+        [program, "--headless", "--path", project, "--script", f"res://{script}"],
+        env=godot.environment_of(project.parent / "user", {"TZ": "UTC"}), stdin=subprocess.DEVNULL, capture_output=True,
         text=True, timeout=godot.PATIENCE_S, check=False,
     )  # fmt: skip
     said = done.stdout + done.stderr

@@ -23,8 +23,7 @@ PATIENCE_S = 120.0
 
 SCREEN = "1280x800"
 WINDOW = (
-    "--rendering-driver", "opengl3", "--audio-driver", "Dummy", "--disable-vsync", "--resolution", SCREEN,
-    "--position", "0,0",
+    "--rendering-driver", "opengl3", "--audio-driver", "Dummy", "--disable-vsync", "--position", "0,0", "--resolution",
 )  # fmt: skip
 PROCESS = "LAB process "
 COMPLAINT = re.compile(r"\b(ERROR|WARNING|USER ERROR|USER WARNING|SCRIPT ERROR)\b")
@@ -200,15 +199,21 @@ class Editor:
 
 @contextlib.contextmanager
 def running(
-    project: Path, home: Path, *options: str, window: bool = False, commands: str = "commands", **more: str
+    project: Path,
+    home: Path,
+    *options: str,
+    window: bool = False,
+    size: str = SCREEN,
+    commands: str = "commands",
+    **more: str,
 ) -> Iterator[Editor]:
     """Run an editor, and kill it at the end if it still runs. `more`: further variables of its environment.
 
     `commands` has to differ between the editors that have one project open.
     """
-    with screen() if window else contextlib.nullcontext({}) as display:
+    with screen(size) if window else contextlib.nullcontext({}) as display:
         environment = environment_of(home, {**display, **more})
-        shown = Editor(project, environment, (*(WINDOW if window else ("--headless",)), *options), commands)
+        shown = Editor(project, environment, (*((*WINDOW, size) if window else ("--headless",)), *options), commands)
         try:
             yield shown
         finally:
@@ -216,10 +221,10 @@ def running(
 
 
 @contextlib.contextmanager
-def screen() -> Iterator[dict[str, str]]:
-    """Run an X server without a monitor, and yield the variable that names it."""
+def screen(size: str) -> Iterator[dict[str, str]]:
+    """Run an X server without a monitor, with a screen of this size, and yield the variable that names it."""
     receiver, sender = os.pipe()
-    words = ["Xvfb", "-displayfd", str(sender), "-screen", "0", f"{SCREEN}x24", "-nolisten", "tcp"]
+    words = ["Xvfb", "-displayfd", str(sender), "-screen", "0", f"{size}x24", "-nolisten", "tcp"]
     server = subprocess.Popen(words, pass_fds=(sender,), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     os.close(sender)
     try:

@@ -28,6 +28,6 @@ def all_methods(engine: Engine, views: Views, about: About, logs: LogReader) -> 
         ServerMethods(engine.inspector, context, views),
         OperationMethods(engine.supervisor, engine.requests, engine.attachments, context, views),
         EnvironmentMethods(engine.housekeeping, context),
-        EventMethods(context.events, about.instance_id, daemon.status),
+        EventMethods(context.events, engine.call_changes, about.instance_id, daemon.status),
         LogMethods(logs),
     )

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ...engine.claims.calls.changes import CallChanges
 from ...engine.logs.page import LogUpdate, Page
 from ...engine.logs.reader import LogReader
 from ...engine.state.events import Event, Events
 from ...values import frozen
 from ...wire.jsonrpc import Id
 from ...wire.messages.daemon import StatusResult
-from ...wire.messages.notifications import EventNotice, LogNotice, Resync
+from ...wire.messages.notifications import CallsNotice, EventNotice, LogNotice, Resync
 from ...wire.messages.streams import EventsSubscribe, EventsSubscribeResult, LogsRead, LogsReadResult, Since
 from .table import read
 
@@ -37,8 +38,11 @@ class NewStream:
 class EventMethods:
     """Handler of `events.subscribe`. `snapshot` returns the status at the moment."""
 
-    def __init__(self, events: Events, instance_id: str, snapshot: Callable[[], StatusResult]) -> None:
+    def __init__(
+        self, events: Events, calls: CallChanges, instance_id: str, snapshot: Callable[[], StatusResult]
+    ) -> None:
         self._events = events
+        self._calls = calls
         self._instance_id = instance_id
         self._snapshot = snapshot
 
@@ -46,26 +50,44 @@ class EventMethods:
     def subscribe(self, params: EventsSubscribe) -> NewStream:
         """Begin where the subscriber left off, if the events since then are still known; anew otherwise."""
         if params.since is None:
-            return self._anew(None)
+            return self._anew(params, None)
         if params.since.instance_id != self._instance_id:
-            return self._anew("another instance")
+            return self._anew(params, "another instance")
         missed = self._events.after(params.since.seq)
-        return self._anew("gap") if missed is None else self._continued(params.since, missed)
+        return self._anew(params, "gap") if missed is None else self._continued(params, params.since, missed)
 
-    def _anew(self, resync: str | None) -> NewStream:
+    def _anew(self, params: EventsSubscribe, resync: str | None) -> NewStream:
         answer = EventsSubscribeResult(self._instance_id, self._events.last, self._snapshot())
-        return NewStream(answer, partial(self._begin, (), resync))
+        return NewStream(answer, partial(self._begin, params, (), resync))
 
-    def _continued(self, since: Since, missed: Sequence[Event]) -> NewStream:
+    def _continued(self, params: EventsSubscribe, since: Since, missed: Sequence[Event]) -> NewStream:
         before = missed[0].seq - 1 if missed else since.seq
-        return NewStream(EventsSubscribeResult(self._instance_id, before, None), partial(self._begin, missed, None))
+        answer = EventsSubscribeResult(self._instance_id, before, None)
+        return NewStream(answer, partial(self._begin, params, missed, None))
 
-    def _begin(self, missed: Sequence[Event], resync: str | None, identifier: Id, publish: Publish, _: HasRoom) -> End:
+    def _begin(
+        self,
+        params: EventsSubscribe,
+        missed: Sequence[Event],
+        resync: str | None,
+        identifier: Id,
+        publish: Publish,
+        _: HasRoom,
+    ) -> End:
         if resync is not None:
             publish("resync", Resync(identifier, resync))
         for event in missed:
             publish("event", notice(identifier, event))
-        return self._events.subscribe(lambda event: publish("event", notice(identifier, event)))
+        end_events = self._events.subscribe(lambda event: publish("event", notice(identifier, event)))
+        if not params.calls:
+            return end_events
+        end_calls = self._calls.watch(lambda servers: publish("calls", CallsNotice(identifier, servers)))
+
+        def end() -> None:
+            end_events()
+            end_calls()
+
+        return end
 
 
 def notice(identifier: Id, event: Event) -> EventNotice:

@@ -48,6 +48,16 @@ func read(folder: String) -> void:
 		_decode()
 
 
+## Return the program that starts the daemon, or "".
+func program() -> String:
+	return "" if _command.is_empty() else _command[0]
+
+
+## Return the variables that the daemon's home folder needs.
+func environment() -> Dictionary:
+	return _environment
+
+
 func _decode() -> void:
 	var file: FileAccess = FileAccess.open(_path, FileAccess.READ)
 	if file == null:

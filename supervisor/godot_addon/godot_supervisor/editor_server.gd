@@ -101,6 +101,11 @@ func poll() -> void:
 		ask()
 
 
+## Return the request for the server that the daemon has not answered yet, or 0.
+func request() -> int:
+	return _ensure
+
+
 static func project_folder() -> String:
 	return ProjectSettings.globalize_path("res://").trim_suffix("/")
 

@@ -4,6 +4,7 @@ extends EditorPlugin
 
 # Preloaded, because the names of classes are not known yet when plugins begin on the first start of a project.
 const Client := preload("supervisor_client.gd")
+const DockPlace := preload("dock_place.gd")
 const EditorServer := preload("editor_server.gd")
 const Members := preload("members.gd")
 const Surroundings := preload("surroundings.gd")
@@ -24,6 +25,8 @@ const ATTACH_AGAIN_MS: int = 5000
 var _compiled: Variant = COMPILED
 var _client: Client = null
 var _server: EditorServer = null
+## The dock in the place that the editor has given it.
+var _dock: Control = null
 var _files: EditorFileSystem = null
 ## Requests that the daemon has not answered yet: `editor.attach`, and the last `editor.state`.
 var _attach: int = 0
@@ -62,6 +65,7 @@ func _enter_tree() -> void:
 	add_child(_client)
 	_server = EditorServer.new()
 	_server.begin(_client)
+	_dock = DockPlace.add(self, _client, _server)
 	_client.open()
 	_client.poll()
 
@@ -94,6 +98,8 @@ func _exit_tree() -> void:
 	_client.queue_free()
 	_client = null
 	_server = null
+	DockPlace.remove(self, _dock)
+	_dock = null
 
 
 func _process(_delta: float) -> void:
@@ -108,6 +114,9 @@ func _process(_delta: float) -> void:
 		_server = EditorServer.new()
 		_server.begin(_client)
 		_server.attached(_editor, [])
+	if _dock == null:
+		_dock = DockPlace.add(self, _client, _server)
+	DockPlace.renew(_dock, _client, _server)
 	_tell()
 	_server.poll()
 	if _attach_due_ms > 0 and Time.get_ticks_msec() >= _attach_due_ms:

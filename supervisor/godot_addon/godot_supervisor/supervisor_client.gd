@@ -101,6 +101,7 @@ var _problem: Dictionary = {}
 var _has_reported: bool = false
 var _last_instance: String = ""
 var _wants_events: bool = false
+var _wants_calls: bool = false
 var _subscription: int = 0
 var _since: Dictionary = {}
 ## Whether a daemon is to be started if the next look finds none.
@@ -168,6 +169,11 @@ func start_problem() -> Dictionary:
 	return how.problem
 
 
+## Return why the last look for a daemon found none, as an error. {} if there was no such look since the last connection.
+func last_problem() -> Dictionary:
+	return {} if is_ready() else _problem.duplicate()
+
+
 ## Send a request, and return its id. Without a daemon it waits for one as long as it may wait for its answer.
 ## [param timeout_s] limits the time until the answer, or until `accepted`; then the daemon's own deadline counts.
 func send(method: String, params: Dictionary = {}, timeout_s: float = ACCEPT_S) -> int:
@@ -196,9 +202,11 @@ func send(method: String, params: Dictionary = {}, timeout_s: float = ACCEPT_S) 
 	return id
 
 
-## Have [signal event] from now on, also from later daemons. [signal resync] comes first.
-func subscribe() -> void:
+## Have [signal event] from now on, also from later daemons. [signal resync] comes first. [param with_calls]: have also
+## [signal notified] for `calls`, which names the servers whose tool calls have changed.
+func subscribe(with_calls: bool = false) -> void:
 	_wants_events = true
+	_wants_calls = _wants_calls or with_calls
 	if _state == State.READY and _subscription == 0:
 		_send_subscription()
 
@@ -504,7 +512,10 @@ func _note_progress(request: Dictionary, details: Dictionary) -> void:
 
 func _send_subscription() -> void:
 	_subscription = _next_id()
-	_write(_subscription, "events.subscribe", {} if _since.is_empty() else {"since": _since})
+	var params: Dictionary = {} if _since.is_empty() else {"since": _since}
+	if _wants_calls:
+		params["calls"] = true
+	_write(_subscription, "events.subscribe", params)
 
 
 func _begin_events(answer: Dictionary) -> void:

@@ -45,6 +45,14 @@ class EventNotice:
 
 
 @frozen
+class CallsNotice:
+    """The tool calls of these servers have changed, which events tell of some calls only. `server.get` has them."""
+
+    id: Id
+    servers: tuple[str, ...]
+
+
+@frozen
 class LogNotice:
     """Further lines of a log. `log` is their file, which changes with each launch. `ended`: no more lines follow.
 
@@ -73,6 +81,7 @@ NOTIFICATIONS: Mapping[str, type] = {
     "accepted": Accepted,
     "progress": Progress,
     "event": EventNotice,
+    "calls": CallsNotice,
     "log": LogNotice,
     "resync": Resync,
 }

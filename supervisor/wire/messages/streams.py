@@ -21,9 +21,13 @@ class Since:
 
 @frozen
 class EventsSubscribe:
-    """Receive events from now on; with `since`, also those that happened after it."""
+    """Receive events from now on; with `since`, also those that happened after it.
+
+    `calls`: receive the notification `calls` too.
+    """
 
     since: Since | None = None
+    calls: bool = False
 
 
 @frozen

@@ -2,6 +2,7 @@
 extends EditorPlugin
 ## Does what a test says (tests/lab/godot.py), and prints an answer to each command.
 
+const Docks := preload("docks.gd")
 
 var _commands: String = "res://%s" % OS.get_environment("GODOT_LAB_COMMANDS")
 var _is_idle: bool = false
@@ -72,6 +73,24 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 			_frames = 0
 			_worst_us = 0
 			return found
+		"dock":
+			return Docks.texts(Docks.show(words[0]))
+		"press":
+			return Docks.press(Docks.show(words[0]), words[1])
+		"cut_off":
+			return Docks.cut_off(Docks.show(words[0]))
+		"clipboard":
+			return DisplayServer.clipboard_get()
+		"time":
+			return Docks.time_catching_up(Docks.show(words[0]), words[1].to_int())
+		"least_width":
+			return Docks.show(words[0]).get_combined_minimum_size().x
+		"squeeze":
+			Docks.squeeze(Docks.show(words[0]), words[1].to_int())
+		"picture":
+			return Docks.take_picture(Docks.show(words[0]), words[1])
+		"set":
+			EditorInterface.get_editor_settings().set_setting(words[0], str_to_var(words[1]))
 		_:
 			return "there is no command %s" % command
 	return true

@@ -10,6 +10,7 @@ from ....core.tool_calls import Gate, ReachedEditor
 from ....errors import Busy, Cancelled, EditorBusy, InvalidParams, NotFound
 from ...state.context import EngineContext
 from ...state.events import Event
+from .changes import CallChanges
 from .events import CallEvents
 from .gate import CallGates
 from .refusals import RETRY_AFTER_MS
@@ -42,6 +43,7 @@ class ToolCalls:
         self._makers: dict[CallMaker, _CallsOfMaker] = {}
         self._calls: dict[int, TrackedCall] = {}
         """Every call that was begun and has not ended, by the daemon's number."""
+        self.changes = CallChanges()
         self._numbers = 0
         self._by_server: dict[str, list[TrackedCall]] = {}
         self._by_server_revision = 0
@@ -106,7 +108,7 @@ class ToolCalls:
         for own_number, ended in before.items():
             if own_number not in now:
                 self._events.ended(ended, ANSWERED)
-        self.revision += 1
+        self._changed(call.server for call in (*before.values(), *now.values()))
 
     def resume(self, maker: CallMaker, running: Iterable[NewCall]) -> None:
         """Take over calls that an earlier daemon has admitted, and that still run. They are not refused."""
@@ -130,7 +132,7 @@ class ToolCalls:
         for reported in of_maker.reported.values():
             self._events.ended(reported, CLIENT_GONE)
         del self._makers[maker]
-        self.revision += 1
+        self._changed(call.server for call in of_maker.reported.values())
         for server_id in {call.server for call in ended}:
             self._gates.advance(server_id)
 
@@ -160,7 +162,7 @@ class ToolCalls:
                 self._events.ended(call, SERVER_GONE)
         for calls in self._makers.values():
             calls.reported = {own: call for own, call in calls.reported.items() if call.server != server_id}
-        self.revision += 1
+        self._changed([server_id])
 
     # --- what is shown ---
 
@@ -190,7 +192,7 @@ class ToolCalls:
         told = self._events.began(call)
         since, began = round(self._clock.wall(), 3), self._clock.monotonic()
         self._calls[call.number] = replace(call, waits=False, told=told, since=since, began=began)
-        self.revision += 1
+        self._changed([call.server])
 
     def waiting_refused(self, call: TrackedCall, problem: EditorBusy | Cancelled) -> None:
         """See `CallTable`."""
@@ -240,7 +242,7 @@ class ToolCalls:
     def _add(self, call: TrackedCall) -> None:
         self._calls[call.number] = call
         self._makers[call.maker].begun[call.own_number] = call.number
-        self.revision += 1
+        self._changed([call.server])
 
     def _end(self, call: TrackedCall, how: str) -> None:
         """End a call that was begun. One that waits is cancelled."""
@@ -252,4 +254,8 @@ class ToolCalls:
     def _remove(self, call: TrackedCall) -> None:
         del self._calls[call.number]
         del self._makers[call.maker].begun[call.own_number]
+        self._changed([call.server])
+
+    def _changed(self, servers: Iterable[str]) -> None:
         self.revision += 1
+        self.changes.note(servers)
