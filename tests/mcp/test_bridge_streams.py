@@ -24,7 +24,8 @@ receive = Conversation.receive
 def receive_with_defects(self, event, now):
     if isinstance(event, DeadlineReached):
         raise ValueError("a defect")
-    return [WriteCatalogue(None, {}), *receive(self, event, now)]
+    yield WriteCatalogue(None, {})
+    yield from receive(self, event, now)
 
 Conversation.receive = receive_with_defects
 Conversation.deadline = property(lambda self: 0.0)

@@ -1,8 +1,10 @@
 """The connections to servers: one for each exchange that runs, kept open for a short time after it."""
 
 import contextlib
+import functools
 import time
 from collections import deque
+from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.events_and_actions import BeginExchange, Event, ExchangeEnded, Headers
@@ -52,6 +54,13 @@ class ConnectionPool:
         self._connections_max = 0
         """How many exchanges may run at once. 0 before the first one."""
 
+    @functools.cached_property
+    def _http(self) -> ModuleType:
+        """Return the module of connections. It is imported for the first exchange: the client waits for an answer."""
+        from . import server_connection
+
+        return server_connection
+
     def set_address(self, number: int, address: "Address") -> None:
         """Set where the server of this number listens, and its bearer. Called before `ServerReady`."""
         self._addresses[number] = address
@@ -85,25 +94,31 @@ class ConnectionPool:
 
     def _connect(self, action: BeginExchange) -> None:
         """Begin an exchange, on an idle connection if there is one."""
-        # Not imported before the first exchange, because the client waits for its first answer.
-        from .server_connection import UNSENDABLE, Request, ServerConnection
-
         address = self._addresses[action.server]
         place = (address.host, address.port)
         connection = self._take_idle(place)
         if connection is None:
             try:
-                connection = ServerConnection(self._loop, address, self._emit, lambda it: self._on_released(it, place))
+                connection = self._new_connection(address, place)
             except OSError:
-                # This process may open no more files.
                 self._post_end(action.exchange, Outcome.NOT_SENT)
                 return
         self._running[action.exchange] = connection
         try:
-            connection.begin(Request(action.exchange, action.method, action.headers, action.text), address)
-        except UNSENDABLE:
+            connection.begin(self._http.Request(action.exchange, action.method, action.headers, action.text), address)
+        except self._http.UNSENDABLE:
             connection.close()
             self._post_end(action.exchange, Outcome.INVALID)
+
+    def _new_connection(self, address: "Address", place: tuple[str, int]) -> "ServerConnection":
+        """Return a connection that is being made.
+
+        Raises:
+            OSError: this process may open no more files.
+        """
+        on_released = functools.partial(self._on_released, place)
+        connection: ServerConnection = self._http.ServerConnection(self._loop, address, self._emit, on_released)
+        return connection
 
     def _connect_waiting(self) -> None:
         """Begin exchanges that have waited."""
@@ -158,7 +173,7 @@ class ConnectionPool:
                 idle.connection.close()
         return found
 
-    def _on_released(self, connection: "ServerConnection", place: tuple[str, int]) -> None:
+    def _on_released(self, place: tuple[str, int], connection: "ServerConnection") -> None:
         """Keep a connection whose exchange is over, or drop it if it is closed. Called by the connection."""
         for exchange in [number for number, each in self._running.items() if each is connection]:
             del self._running[exchange]

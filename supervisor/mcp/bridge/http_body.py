@@ -12,21 +12,24 @@ REFUSAL_MAX = 64 * 1024
 SUCCESSES = range(200, 300)
 """The status codes of successes (RFC 9110)."""
 
+_TYPE, _RETRY, _SESSION = b"content-type", b"retry-after", b"mcp-session-id"
+_USED_HEADERS = frozenset({_TYPE, _RETRY, _SESSION})
+
 
 class HttpBody:
     """An answer: JSON, a stream of events, nothing, or a refusal."""
 
     def __init__(self, head: h11.Response) -> None:
         # h11 has names in lower case.
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
-        kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+        headers = {name: value.decode("latin-1") for name, value in head.headers if name in _USED_HEADERS}
+        kind = headers.get(_TYPE, "").partition(";")[0].strip().lower()
         self._status = head.status_code
         self._is_success = head.status_code in SUCCESSES
         self._is_json = kind == "application/json"
         self._events = EventStream(MESSAGE_MAX) if kind == "text/event-stream" and self._is_success else None
         self._body = bytearray()
-        self._retry_after_s = _seconds(headers.get("retry-after"))
-        self.session_id = headers.get("mcp-session-id")
+        self._retry_after_s = _seconds(headers.get(_RETRY))
+        self.session_id = headers.get(_SESSION)
 
     def feed(self, data: bytes | bytearray) -> list[bytearray]:
         """Return the messages that these bytes complete. Only a stream of events has messages before its end."""

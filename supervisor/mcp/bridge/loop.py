@@ -86,6 +86,8 @@ class Loop:
         """Return what is ready: the descriptor, its watch, and READ, WRITE or both."""
         # Windows reports a refused connection as an exceptional condition, and POSIX systems as ready for writing.
         read, write, failed = select.select(self._read, self._write, self._write, pause_s)
+        if not write and not failed:
+            return [(descriptor, self._watches[descriptor], READ) for descriptor in read]
         found = dict.fromkeys(read, READ)
         for descriptor in (*write, *failed):
             found[descriptor] = found.get(descriptor, 0) | WRITE

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+COLLECTED_AFTER = 20_000
+"""How many more objects are made than freed before the first generation is collected. With Python's 700, every second
+call of a tool waits for a collection."""
+
 DEFECT_PAUSE_S = 1.0
 """How long deadlines wait after a defect. The deadline that has met it may be due again at once."""
 
@@ -163,6 +167,7 @@ class McpBridge:
             self._daemon.follow()
             load_late_modules()
             gc.freeze()
+            gc.set_threshold(COLLECTED_AFTER)
             gc.enable()
 
     def _call_link(self) -> "CallLink":
@@ -209,10 +214,18 @@ class McpBridge:
         self._handle(ProjectDecided(has_changed, content, found))
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, ServerReady | EnsureSucceeded):
+        if isinstance(event, (ServerReady, EnsureSucceeded)):
             self._call_link().set_server(event.server.number, event.server.name)
-        for action in self._attempt(self._conversation.receive, event, time.monotonic()) or ():
-            # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
+        later: list[Action] = []
+        actions = self._conversation.receive(event, time.monotonic())
+        while (action := self._attempt(next, actions, None)) is not None:
+            # What the client or a server waits for comes first.
+            if isinstance(action, (SendToClient, BeginExchange)):
+                # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
+                self._attempt(self._perform, action)
+            else:
+                later.append(action)
+        for action in later:
             self._attempt(self._perform, action)
 
     def _attempt(self, work: Callable[..., T], *arguments: Any) -> T | None:

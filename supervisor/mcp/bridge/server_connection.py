@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import select
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -52,7 +53,6 @@ class ServerConnection:
         self._loop = loop
         self._emit = emit
         self._on_released = on_released
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS_MAX)
         self._unsent: deque[memoryview] = deque()
         self._exchange: int | None = None
         self._response: HttpBody | None = None
@@ -68,6 +68,11 @@ class ServerConnection:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._refused = self._socket.connect_ex((address.host, address.port)) not in _CONNECTING
 
+    @functools.cached_property
+    def _http(self) -> h11.Connection:
+        """Return what writes and reads HTTP. It is made when the first request has been sent."""
+        return h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS_MAX)
+
     @property
     def exchange(self) -> int | None:
         """Return the running exchange. Returns None if there is none."""
@@ -75,33 +80,29 @@ class ServerConnection:
 
     def is_usable(self) -> bool:
         """Return whether an idle connection may be used again: the server has neither closed it nor said anything."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return self.is_open
-        except OSError:
-            return False
-        return False
+        return self.is_open and not select.select([self._socket], [], [], 0)[0]
 
     def begin(self, request: Request, address: Address) -> None:
         """Send a request. Nothing is emitted before this returns. Nothing is sent if one of `UNSENDABLE` is raised."""
+        text = request.text
+        head = _head(address, request.method, request.headers, len(text) if request.method == "POST" else None)
         self._exchange = request.exchange
         self._response = None
         self._beginning = b""
-        length = len(request.text) if request.method == "POST" else None
-        head = self._http.send(_head(address, request.method, request.headers, length))
-        parts: list[bytes | bytearray] = [] if head is None else [head]
-        if request.text:
-            parts += self._http.send_with_data_passthrough(h11.Data(data=request.text)) or []  # type: ignore[arg-type]
-        # The length is known, so that nothing follows the body.
-        self._http.send(h11.EndOfMessage())
-        if len(request.text) <= JOINED_MAX:
-            parts = [b"".join(parts)]
-        self._unsent.extend(memoryview(part) for part in parts)
+        if len(text) <= JOINED_MAX:
+            self._unsent.append(memoryview(head.data + text))
+        else:
+            self._unsent += memoryview(head.data), memoryview(text)
         if self._refused:
             self._loop.post(self.fail)
         else:
             self._send_now()
+        # The server works while h11 notes what was sent.
+        self._http.send(head.request)
+        if text:
+            self._http.send_with_data_passthrough(h11.Data(data=text))  # type: ignore[arg-type]
+        # The length is known, so that nothing follows the body.
+        self._http.send(h11.EndOfMessage())
 
     def close(self) -> None:
         """Close the connection. No event follows."""
@@ -262,12 +263,20 @@ class ServerConnection:
             self._emit(ExchangeEnded(exchange, outcome) if response is None else response.cut_off(exchange, outcome))
 
 
+class _Head(NamedTuple):
+    """The head of a request, and its bytes."""
+
+    request: h11.Request
+    data: bytes
+
+
 @functools.lru_cache(maxsize=64)
-def _head(address: Address, method: str, headers: Headers, length: int | None) -> h11.Request:
-    """Return the head of a request. Most requests repeat one, and h11 takes long to check it."""
+def _head(address: Address, method: str, headers: Headers, length: int | None) -> _Head:
+    """Return the head of a request. Most requests repeat one, and h11 takes long to check it and to write it."""
     found = [("Host", f"{address.host}:{address.port}"), *headers]
     if address.bearer is not None:
         found.append(("Authorization", f"Bearer {address.bearer}"))
     if length is not None:
         found.append(("Content-Length", str(length)))
-    return h11.Request(method=method, target=address.path, headers=found)
+    request = h11.Request(method=method, target=address.path, headers=found)
+    return _Head(request, h11.Connection(h11.CLIENT).send(request) or b"")

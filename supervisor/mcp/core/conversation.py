@@ -3,7 +3,7 @@
 Pure: no I/O, no clock. The time of each event is handed in, and `deadline` says when `DeadlineReached` is due.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .calls.editor_sessions import EditorSessions
@@ -72,8 +72,11 @@ class Conversation:
         self._question = ProjectQuestion(self._outbox, self._requests, self._local, prefix, is_needed=asks_project)
         self._streams = ResponseStreams(self._outbox, self._requests)
 
-    def receive(self, event: Event, now: float) -> list[Action]:
-        """Handle an event at this monotonic time. Returns the actions to perform, in order."""
+    def receive(self, event: Event, now: float) -> Iterator[Action]:
+        """Handle an event at this monotonic time. Yields the actions to perform, in order.
+
+        The client gets the answer that is in the event, and the server what it can be sent, before the rest is done.
+        """
         self._now = max(now, self._now)
         match event:
             case ClientSentLine(text):
@@ -87,8 +90,11 @@ class Conversation:
             case _:
                 # `DeadlineReached` is no more than the time.
                 self._handle_daemon_event(event)
-        self._do_what_is_possible()
-        return self._outbox.drain()
+        yield from self._outbox.drain()
+        self._answer_and_send()
+        yield from self._outbox.drain()
+        self._do_the_rest()
+        yield from self._outbox.drain()
 
     @property
     def deadline(self) -> float:
@@ -231,8 +237,8 @@ class Conversation:
 
     # --- what follows ---
 
-    def _do_what_is_possible(self) -> None:
-        """Do everything that is possible now. Called after each event."""
+    def _answer_and_send(self) -> None:
+        """Answer and send the requests for which this is possible now. Called after each event."""
         if (refusal := self._server_use.drop_failed_session(self._now)) is not None:
             self._refuse_session(refusal)
         self._question.close(self._now)
@@ -242,6 +248,9 @@ class Conversation:
         for request in self._requests.held():
             if not self._question.holds(request, self._now):
                 self._answer_or_send(request)
+
+    def _do_the_rest(self) -> None:
+        """Do everything else that is possible now. Called after each event."""
         for request in self._requests.all():
             if self._now >= request.expires_at:
                 self._answer_without_server(request, request.problem or self._need.problem)

@@ -1,6 +1,5 @@
 """Collects the actions of a conversation, and knows which part of it handles which exchange."""
 
-import contextlib
 from typing import Protocol
 
 from .events_and_actions import AbortExchange, Action, BeginExchange, ExchangeEnded, Headers, SendToClient, Text
@@ -60,10 +59,14 @@ class Outbox:
 
         The exchange then ends without an answer, and that is judged.
         """
-        if exchange in self._handlers:
-            with contextlib.suppress(UnusableMessageError):
-                message = parse(text)
-                self._handlers[exchange][0].on_message(message, session_id)
+        found = self._handlers.get(exchange)
+        if found is None:
+            return
+        try:
+            message = parse(text)
+        except UnusableMessageError:
+            return
+        found[0].on_message(message, session_id)
 
     def deliver_end(self, end: ExchangeEnded) -> None:
         """Forget an exchange that is over, and tell its handler, unless the exchange was aborted."""

@@ -47,6 +47,9 @@ def tables(wanted: argparse.Namespace, servers: Servers, rows: list[Row]) -> dic
         calls = measure.calls(rows, wanted.calls, wanted.memory_after)
         found["through"] = Table("A call of a small tool; ms", calls.through)
         found["added"] = Table("The same, less the direct call of the same round; ms", calls.added)
+        found["added-to-library"] = Table(
+            "The same, less the call by http.client of the same round; ms", calls.added_to_library
+        )
         found["memory"] = Table(f"Private memory of a bridge after {wanted.memory_after} calls; MiB", calls.memory, 1)
     for tool in ("image", "dense") if "large" in chosen else ():
         large = measure.large(rows, tool, wanted.large)

@@ -1,5 +1,6 @@
 """AI clients in the benchmarks: one that talks to a bridge on pipes, and one that talks to the server directly."""
 
+import http.client
 import json
 import os
 import select
@@ -203,3 +204,34 @@ class DirectClient:
         if not data:
             raise SilentError("the server has closed the connection")
         self._unread += data
+
+
+class LibraryClient:
+    """A client of the server itself, by `http.client`, as programs without an SDK of MCP would ask it."""
+
+    def __init__(self, port: int) -> None:
+        self._count = 0
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+
+    def open(self) -> None:
+        """See `Client`."""
+        self.request("initialize", HELLO)
+        self._post({"method": "notifications/initialized"})
+
+    def request(self, method: str, params: Mapping[str, Any]) -> bytes:
+        """See `Client`."""
+        self._count += 1
+        return self._post({"id": self._count, "method": method, "params": params})
+
+    def close(self) -> None:
+        """See `Client`."""
+        self._connection.close()
+
+    def _post(self, message: Mapping[str, Any]) -> bytes:
+        self._connection.request("POST", "/mcp", json.dumps({"jsonrpc": "2.0", **message}), self._headers)
+        answer = self._connection.getresponse()
+        body = answer.read()
+        if (session := answer.headers["Mcp-Session-Id"]) is not None:
+            self._headers["Mcp-Session-Id"] = session
+        return body.rpartition(b"data: ")[2].rstrip()

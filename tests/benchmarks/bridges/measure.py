@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from tests.benchmarks import processes
 from tests.benchmarks.bridges.clients import BridgeClient, Client, SilentError, call
-from tests.benchmarks.bridges.rows import Direct, Row
+from tests.benchmarks.bridges.rows import Direct, DirectLibrary, Row
 from tests.benchmarks.bridges.servers import Servers
 from tests.benchmarks.bridges.upstream import LARGE
 from tests.benchmarks.parts import Series, say
@@ -27,6 +28,17 @@ WARM_UP = 100
 """Rounds before the measurement."""
 
 TRIES_S = 30.0
+
+BURST, SETTLING = 20, 5
+"""The calls of a bridge in one round that are measured, and those before them that are not. Like an agent, a client
+calls several times in a row; what the bridge before still does after its answer, such as collecting garbage, would
+otherwise be measured with the first call."""
+
+REST_S = 0.05
+"""The pause before a burst, and before a call with a large result."""
+
+LARGE_WARM_UP = 3
+"""Rounds before the measurement of large results."""
 
 Found = dict[str, list[float]]
 
@@ -97,24 +109,32 @@ class Calls(NamedTuple):
 
     through: Series
     added: Series
+    added_to_library: Series
     memory: Series
 
 
-def calls(rows: Sequence[Row], rounds: int, memory_after: int) -> Calls:
-    """Milliseconds of a call, milliseconds more than the direct call of the same round, MiB of private memory.
+def calls(rows: Sequence[Row], calls_each: int, memory_after: int) -> Calls:
+    """Milliseconds of a call, milliseconds more than the median direct call of the same round, MiB of private memory.
 
-    The memory is taken when a bridge has served `memory_after` calls, a slow one when it has served a tenth of that.
+    The direct call is one on a bare socket, and one by `http.client`. The memory is taken when a bridge has served
+    `memory_after` calls, a slow one when it has served a tenth of that.
     """
-    found = Calls(_empty(rows), _empty(rows), _empty(rows))
+    found = Calls(_empty(rows), _empty(rows), _empty(rows), _empty(rows))
     with connected(rows) as clients:
         for _ in range(WARM_UP):
-            _call_each(clients, [row for row in clients if not row.is_slow])
-        for round_ in range(rounds):
+            _call_each(clients, [row for row in clients if not row.is_slow], rest_s=0.0)
+        for round_ in range(calls_each // BURST):
             chosen = [row for row in clients if not row.is_slow or round_ % SLOW_EVERY == 0]
-            taken = _call_each(clients, chosen)
-            for row, seconds in taken.items():
-                _note(found.through, row, seconds * 1e3)
-            _note_beside_direct(found.added, taken, lambda own, direct: (own - direct) * 1e3)
+            taken = _burst_each(clients, chosen)
+            for row, burst in taken.items():
+                for seconds in burst:
+                    _note(found.through, row, seconds * 1e3)
+            medians = {row: statistics.median(burst) for row, burst in taken.items()}
+            for row, burst in taken.items():
+                for seconds in burst:
+                    one = {**medians, row: seconds}
+                    _note_beside(Direct, found.added, one, row, _ms_more)
+                    _note_beside(DirectLibrary, found.added_to_library, one, row, _ms_more)
         for row, client in clients.items():
             wanted = memory_after // SLOW_EVERY if row.is_slow else memory_after
             for _ in range(wanted - len(found.through[row.name])):
@@ -124,22 +144,47 @@ def calls(rows: Sequence[Row], rounds: int, memory_after: int) -> Calls:
     return found
 
 
-def _call_each(clients: Mapping[Row, Client], rows: Sequence[Row], tool: str | None = None) -> dict[Row, float]:
+def _call_each(
+    clients: Mapping[Row, Client], rows: Sequence[Row], tool: str | None = None, *, rest_s: float
+) -> dict[Row, float]:
     """Call once through each of these rows, in random order; seconds. A call that fails is left out."""
     taken = {}
     for row in random.sample([*rows], len(rows)):
+        time.sleep(rest_s)
         with suppress(SilentError):
             arguments = row.arguments if tool is None else {}
             taken[row] = call(clients[row], tool or row.tool, arguments)
     return taken
 
 
-def _note_beside_direct(found: Series, taken: Mapping[Row, float], compare: Callable[[float, float], float]) -> None:
-    """Note how each row of a round compares with the direct call of that round to the same server."""
-    direct = {row.kind: seconds for row, seconds in taken.items() if isinstance(row, Direct)}
-    for row, seconds in taken.items():
-        if row.kind in direct:
-            _note(found, row, compare(seconds, direct[row.kind]))
+def _burst_each(clients: Mapping[Row, Client], rows: Sequence[Row]) -> dict[Row, list[float]]:
+    """Call several times through each of these rows, in random order; seconds. Calls that fail are left out."""
+    taken: dict[Row, list[float]] = {}
+    for row in random.sample([*rows], len(rows)):
+        time.sleep(REST_S)
+        for place in range(SETTLING + BURST):
+            with suppress(SilentError):
+                seconds = call(clients[row], row.tool, row.arguments)
+                if place >= SETTLING:
+                    taken.setdefault(row, []).append(seconds)
+    return taken
+
+
+def _ms_more(own: float, direct: float) -> float:
+    return (own - direct) * 1e3
+
+
+def _note_beside(
+    direct_row: type[Row],
+    found: Series,
+    taken: Mapping[Row, float],
+    row: Row,
+    compare: Callable[[float, float], float],
+) -> None:
+    """Note how a row compares with the direct row of this class before the same server, if there is one."""
+    for direct, seconds in taken.items():
+        if isinstance(direct, direct_row) and direct.kind == row.kind:
+            _note(found, row, compare(taken[row], seconds))
 
 
 class Large(NamedTuple):
@@ -159,11 +204,11 @@ def large(rows: Sequence[Row], tool: str, rounds: int) -> Large:
     found = Large(_empty(chosen), _empty(chosen), _empty(chosen))
     with connected(chosen) as clients:
         before = {row: _resident(client, "VmRSS:") for row, client in clients.items()}
-        for _ in range(rounds):
-            taken = _call_each(clients, [*clients], tool)
-            for row, seconds in taken.items():
+        for round_ in range(-LARGE_WARM_UP, rounds):
+            taken = _call_each(clients, [*clients], tool, rest_s=REST_S)
+            for row, seconds in taken.items() if round_ >= 0 else ():
                 _note(found.through, row, seconds * 1e3)
-            _note_beside_direct(found.ratio, taken, operator.truediv)
+                _note_beside(Direct, found.ratio, taken, row, operator.truediv)
         for row, client in clients.items():
             if isinstance(client, BridgeClient):
                 _note(found.memory, row, (_resident(client, "VmHWM:") - before[row]) / LARGE)
@@ -175,7 +220,7 @@ def restarts(servers: Servers, rows: Sequence[Row], rounds: int) -> Series:
 
     A client calls until a call succeeds, as long as its bridge lives. The daemon starts the server again.
     """
-    chosen = [row for row in rows if row.kind == "bench" and "floor" not in row.name and row.name != "direct"]
+    chosen = [row for row in rows if row.kind == "bench" and "floor" not in row.name and "direct" not in row.name]
     found = _empty(chosen)
     for _ in range(rounds):
         for row in random.sample(chosen, len(chosen)):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from tests.benchmarks.bridges.clients import BridgeClient, Client, DirectClient
+from tests.benchmarks.bridges.clients import BridgeClient, Client, DirectClient, LibraryClient
 from tests.benchmarks.bridges.servers import Servers
 from tests.benchmarks.ours import PROGRAMS
 from tests.benchmarks.peer import PEERS, said_by
@@ -53,6 +53,20 @@ class Direct(Row):
         return DirectClient(self.servers.port(self.kind), self.servers.bearer(self.kind))
 
 
+class DirectLibrary(Row):
+    """No bridge, and the HTTP of the standard library. The targets come from a run with this as the direct call."""
+
+    name = "direct (http.client)"
+
+    def version(self) -> str:
+        """See `Row`."""
+        return f"Python {sys.version.split()[0]}"
+
+    def connect(self) -> Client:
+        """See `Row`."""
+        return LibraryClient(self.servers.port(self.kind))
+
+
 class Bridge(Row):
     """A program on pipes."""
 
@@ -91,6 +105,13 @@ class Ours(Bridge):
     def environment(self) -> dict[str, str]:
         """See `Bridge`. The daemon is found by the home."""
         return {**super().environment(), **self.servers.home_variables}
+
+
+class OursGated(Ours):
+    """This project before a kind whose calls the daemon admits."""
+
+    name = "godot-supervisor mcp (gate)"
+    kind = "gated"
 
 
 class Floor(Bridge):
@@ -229,8 +250,10 @@ class Attach(Bridge):
 
 ALL: tuple[type[Row], ...] = (
     Direct,
+    DirectLibrary,
     Floor,
     Ours,
+    OursGated,
     McpRemote,
     Supergateway,
     McpProxy,

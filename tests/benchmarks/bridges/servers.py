@@ -13,7 +13,7 @@ from tests.benchmarks.ours import Ours
 
 UPSTREAM = Path(__file__).resolve().parent / "upstream.py"
 GODOT_AI = "4.3.1"
-HTTP, WS, BENCH = 18700, 19700, 18750
+HTTP, WS, BENCH, GATED = 18700, 19700, 18750, 18770
 
 
 class Servers(Ours):
@@ -52,11 +52,17 @@ class Servers(Ours):
         (self.home / "config.toml").write_text(
             f'[daemon]\ndiscover = "off"\nenvironments = {json.dumps(str(cache.environments()))}\n'
             f'[kinds.godot-ai]\nports = {{ http = "{HTTP}-{HTTP + 9}", ws = "{WS}-{WS + 9}" }}\n'
-            f"[kinds.bench]\ncommand = {json.dumps(self.upstream_command('{http}'))}\n"
-            f'ports = {{ http = "{BENCH}-{BENCH + 9}" }}\n'
-            'identify = { http = "/health", match = { name = "bench" }, version = "version" }\n'
-            'sessions = { tcp = "http" }\nurl = "http://127.0.0.1:{http}/mcp"\ntopology = "shared"\n',
+            f'{self._small_kind("bench", BENCH)}{self._small_kind("gated", GATED)}gate = "serialize"\n',
             encoding="utf-8",
+        )
+
+    def _small_kind(self, name: str, first_port: int) -> str:
+        """Return the configuration of a kind whose server is the small one."""
+        return (
+            f"[kinds.{name}]\ncommand = {json.dumps(self.upstream_command('{http}'))}\n"
+            f'ports = {{ http = "{first_port}-{first_port + 9}" }}\n'
+            'identify = { http = "/health", match = { name = "bench" }, version = "version" }\n'
+            'sessions = { tcp = "http" }\nurl = "http://127.0.0.1:{http}/mcp"\ntopology = "shared"\n'
         )
 
     def upstream_command(self, port: str) -> list[str]:

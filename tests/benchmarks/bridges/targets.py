@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 
-from tests.benchmarks.bridges.rows import Attach, McpRemote, Ours, OursGodotAi, Supergateway
+from tests.benchmarks.bridges.rows import Attach, McpRemote, Ours, OursGated, OursGodotAi, Supergateway
 from tests.benchmarks.report import Table, percentile
 
 Tables = Mapping[str, Table]
@@ -34,9 +34,12 @@ def _targets(tables: Tables) -> Iterator[tuple[str, str, Callable[[], float]]]:
     us, them = Ours.name, McpRemote.name
     yield f"start, over {them}", "≤ 0.12", times("greeting", us, them)
     yield f"start, over {Attach.name}", "≤ 0.04", times("greeting", OursGodotAi.name, Attach.name)
-    yield f"added to a call, over {Supergateway.name}", "≤ 0.2", times("added", us, Supergateway.name)
+    peer = Supergateway.name
+    yield f"added to a call by http.client, over {peer}", "≤ 0.2", times("added-to-library", us, peer)
+    yield f"added to a call on a bare socket, over {peer}", "", times("added", us, peer)
     yield "call through the bridge: p99 over median", "≤ 3", lambda: _spread(values("through", us))
-    yield "added to a call: p99 over median", "≤ 3", lambda: _spread(values("added", us))
+    yield "the same with the gate", "≤ 3", lambda: _spread(values("through", OursGated.name))
+    yield "added to a call: p99 over median", "", lambda: _spread(values("added", us))
     yield "the same of the floor", "", lambda: _spread(values("added", "asyncio byte proxy (floor)"))
     yield "the same of a direct call", "", lambda: _spread(values("through", "direct"))
     yield f"private memory, over {them}", "≤ 0.4", times("memory", us, them)

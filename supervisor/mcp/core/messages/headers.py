@@ -1,5 +1,6 @@
 """The HTTP headers of requests in both eras, without the bearer."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ MODERN_VERSION = "2026-07-28"
 _NAME_PARAM = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 
 
+@functools.lru_cache(maxsize=16)
 def legacy(session: str | None, version: str | None) -> Headers:
     """Return the headers of a request in a session. `session` is its id; a session that opens has no id or version."""
     known = (("Mcp-Session-Id", session), (VERSION, version))

@@ -7,4 +7,6 @@ NAME_LENGTH = 100
 def shown(text: object) -> str:
     """Return a text of the client in a form that can be shown: on one line, and short. Returns "" for other values."""
     kept = text[:NAME_LENGTH] if isinstance(text, str) else ""
-    return "".join(letter if letter.isprintable() else "?" for letter in kept).strip()
+    if not kept.isprintable():
+        kept = "".join(letter if letter.isprintable() else "?" for letter in kept)
+    return kept.strip()
