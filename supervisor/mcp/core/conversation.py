@@ -3,8 +3,7 @@
 Pure: no I/O, no clock. The time of each event is handed in, and `deadline` says when `DeadlineReached` is due.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from .calls.editor_sessions import EditorSessions
 from .calls.preparation import CallPreparation
@@ -33,7 +32,7 @@ from .events_and_actions import (
     Text,
 )
 from .forwarding import Forwarding, Verdict
-from .local_answers import LocalAnswers, discovery_refusal
+from .local_answers import LocalAnswers, discovery_refusal, session_refusal
 from .messages import modern_rules, replies
 from .messages.catalogue import LIST_KEYS, Catalogue
 from .messages.message import INVALID_REQUEST, Message, UnusableMessageError, as_id, parse
@@ -240,7 +239,8 @@ class Conversation:
     def _answer_and_send(self) -> None:
         """Answer and send the requests for which this is possible now. Called after each event."""
         if (refusal := self._server_use.drop_failed_session(self._now)) is not None:
-            self._refuse_session(refusal)
+            for request in self._requests.held():
+                self._requests.answer(request, session_refusal(request, refusal))
         self._question.close(self._now)
         self._server_side.take_lists()
         self._sessions.begin_round(self._server_side.server, self._now)
@@ -264,16 +264,6 @@ class Conversation:
         self._calls.end_abandoned()
         has_server = self._server_side.server is not None
         self._need.ask_or_release(wanted=wanted, idle=not self._requests, has_server=has_server, now=self._now)
-
-    def _refuse_session(self, refusal: Mapping[str, Any]) -> None:
-        """Answer what waits for a session with the reason why the server has refused to open one."""
-        code, message = refusal.get("code", INVALID_REQUEST), str(refusal.get("message", "refused"))
-        problem = Problem("SERVER_REFUSED", f"the server has refused the session: {message}", fault="server")
-        for request in self._requests.held():
-            if request.method == "initialize":
-                self._requests.answer(request, replies.error(request.id, code, message, refusal.get("data")))
-            else:
-                self._requests.answer(request, request.error_answer(problem))
 
     def _answer_or_send(self, request: ClientRequest) -> None:
         """Answer a held request from what is known, or send it, if that is possible now."""

@@ -18,7 +18,7 @@ from .messages.catalogue import (
     with_list_changed,
 )
 from .messages.headers import META_CLIENT, META_VERSION
-from .messages.message import METHOD_NOT_FOUND, Message, whole_body
+from .messages.message import INVALID_REQUEST, METHOD_NOT_FOUND, Message, whole_body
 from .messages.modern_rules import DISCOVER, modern_refusal, says_modern
 from .messages.shown import shown
 from .outbox import Outbox
@@ -187,6 +187,15 @@ class LocalAnswers:
             return replies.error(request.id, METHOD_NOT_FOUND, "this server has no such list")
         listed = known.list_result(request.method)
         return None if listed is None else replies.result(request.id, listed)
+
+
+def session_refusal(request: ClientRequest, refusal: Mapping[str, Any]) -> bytes:
+    """Return the answer to a request that waits for a session, when the server has refused to open one."""
+    code, message = refusal.get("code", INVALID_REQUEST), str(refusal.get("message", "refused"))
+    if request.method == "initialize":
+        return replies.error(request.id, code, message, refusal.get("data"))
+    text = f"the server has refused the session: {message}"
+    return request.error_answer(Problem("SERVER_REFUSED", text, fault="server"))
 
 
 def discovery_refusal(request: ClientRequest) -> bytes:
