@@ -56,7 +56,7 @@ class ConnectionPool:
 
     @functools.cached_property
     def _http(self) -> ModuleType:
-        """Return the module of connections. It is imported for the first exchange: the client waits for an answer."""
+        """Return the module of connections. Not imported at the start, as the client waits for an answer."""
         from . import server_connection
 
         return server_connection

@@ -70,7 +70,7 @@ class ServerConnection:
 
     @functools.cached_property
     def _http(self) -> h11.Connection:
-        """Return what writes and reads HTTP. It is made when the first request has been sent."""
+        """Return what writes and reads HTTP, made after the first request was sent."""
         return h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADERS_MAX)
 
     @property
