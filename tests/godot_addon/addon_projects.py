@@ -16,11 +16,15 @@ VERSION = "0.1.0"
 Case = Mapping[str, Any]
 
 
-def make(folder: Path, *plugins: str) -> Path:
-    """Make a project that has the addon enabled, as `addon install` does. `plugins`: folders of `scripts/`."""
-    project = godot.make_project(folder, *(f"res://addons/{name}/plugin.cfg" for name in plugins))
-    for name in plugins:
-        shutil.copytree(SCRIPTS / name, project / "addons" / name)
+def make(folder: Path, *plugins: str, **more: Path) -> Path:
+    """Make a project that has the addon enabled, as `addon install` does.
+
+    `plugins`: folders of `scripts/` with a plugin each. `more`: other folders, by the names of their plugins.
+    """
+    folders = {**{name: SCRIPTS / name for name in plugins}, **more}
+    project = godot.make_project(folder, *(f"res://addons/{name}/plugin.cfg" for name in folders))
+    for name, source in folders.items():
+        shutil.copytree(source, project / "addons" / name)
     Installation(project, VERSION, Backups(folder.parent / "backups")).install()
     return project
 

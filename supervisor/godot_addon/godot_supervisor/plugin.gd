@@ -67,7 +67,6 @@ func _enter_tree() -> void:
 	_server.begin(_client)
 	_dock = DockPlace.add(self, _client, _server)
 	_client.open()
-	_client.poll()
 
 
 ## Return whether the user lets editors start the daemon.

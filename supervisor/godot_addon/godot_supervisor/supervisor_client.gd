@@ -9,9 +9,8 @@ extends Node
 ## client.open()
 ## var id := client.send("server.ensure", {"kind": "godot-ai"})
 ## [/codeblock]
-## Each request ends with one [signal completed] or [signal failed]. No call waits, and no frame is blocked: the client
-## looks for the daemon, connects, and connects again when the daemon was replaced. Requests that may be repeated are
-## then sent again.
+## Each request ends with one [signal completed] or [signal failed]. No frame is blocked: the client looks for the
+## daemon, connects, and connects again when the daemon was replaced. Requests that may be repeated are then sent again.
 
 ## A daemon answers. [param daemon] is its answer to `hello`.
 signal connected(daemon: Dictionary)
@@ -53,6 +52,9 @@ const SILENCE_MS: int = 15000
 ## Stages whose time the daemon's deadline does not count.
 const UNTIMED_STAGES: Array[String] = ["installing", "queued"]
 const FRAME_BUDGET_US: int = 2000
+## How long [method open] may wait for a daemon, once. `hello` takes a millisecond or two, a ready server three more.
+const BEGIN_US: int = 6000
+const BEGIN_PAUSE_US: int = 100
 ## A longer time without a [method poll] is a stall of the editor, and counts for no deadline.
 const STALL_MS: int = 500
 const BACK_OFF_MIN_MS: int = 250
@@ -123,6 +125,24 @@ func open() -> void:
 	_back_off_ms = BACK_OFF_MIN_MS
 	_polled_ms = Time.get_ticks_msec()
 	_wait(0)
+	# Deferred, so that no signal comes before the caller has done the rest.
+	_begin.call_deferred()
+
+
+## Let a daemon that is there already answer before the next frame, which may be far: an editor that starts needs 0.2 s
+## for one, and an editor in the background draws ten in a second.
+func _begin() -> void:
+	var until_us: int = Time.get_ticks_usec() + BEGIN_US
+	poll()
+	while _is_beginning() and Time.get_ticks_usec() < until_us:
+		OS.delay_usec(BEGIN_PAUSE_US)
+		poll()
+
+
+func _is_beginning() -> bool:
+	if _state == State.READY:
+		return not _requests.is_empty()
+	return _state == State.CONNECTING or _state == State.GREETING
 
 
 ## Leave the daemon. Requests that still run fail with `CANCELLED`; the daemon may complete them.
@@ -235,10 +255,9 @@ func poll() -> void:
 		return
 	if not _start.is_empty():
 		_look_for_start()
-	if _state == State.WAITING:
-		if Time.get_ticks_msec() >= _state_due_ms:
-			_connect_to_daemon()
-	else:
+	if _state == State.WAITING and Time.get_ticks_msec() >= _state_due_ms:
+		_connect_to_daemon()
+	if _state != State.WAITING:
 		_connection.poll()
 		if _state == State.CONNECTING and _connection.is_established():
 			_greet()

@@ -92,5 +92,9 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 		"set":
 			EditorInterface.get_editor_settings().set_setting(words[0], str_to_var(words[1]))
 		_:
+			for node: Node in get_tree().get_nodes_in_group("lab"):
+				var answer: Variant = node.call("lab_command", command, words)
+				if answer != null:
+					return answer
 			return "there is no command %s" % command
 	return true
