@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import sys
 import tempfile
 import time
@@ -133,18 +132,23 @@ def measure(editor: Editor, home: Home, peer: Path, idle_s: float) -> tuple[list
     return rows, waits
 
 
-def show(mode: str, rows: Sequence[Row], waits: Sequence[dict[str, float]]) -> None:
-    """Print the tables of one editor."""
-    print(f"\n**{mode}**: the addon's code in each frame; us\n")
-    print("| | frames | median | p99 | longest | from frame to frame: median | p99 | longest |")
-    print("|---|--:|--:|--:|--:|--:|--:|--:|")
+def report(mode: str, rows: Sequence[Row], waits: Sequence[dict[str, float]]) -> str:
+    """Return the tables of one editor."""
+    lines = [
+        f"\n**{mode}**: the addon's code in each frame, and from frame to frame; us\n",
+        "| | frames | median | p99 | longest | frame to frame: median | p99 | longest |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
+    ]
     for part, ours, gaps in rows:
-        cells = [median(ours), percentile(ours, 0.99), max(ours), median(gaps), percentile(gaps, 0.99), max(gaps)]
-        print(f"| {part} | {len(ours)} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
-    print("\nFrom a plugin's first frame to its ready server; ms\n")
+        figures = (
+            figure for values in (ours, gaps) for figure in (median(values), percentile(values, 0.99), max(values))
+        )
+        lines.append(f"| {part} | {len(ours)} | {' | '.join(f'{figure:.0f}' for figure in figures)} |")
+    lines.append("\nFrom a plugin's first frame to its ready server; ms\n")
     for name in ("attached", "ensured"):
-        values = [wait[name] / 1000 for wait in waits]
-        print(f"- {name}: at the start {values[0]:.1f}, later {median(values[1:]):.1f} ({max(values[1:]):.1f} at most)")
+        first, *later = (wait[name] / 1000 for wait in waits)
+        lines.append(f"- {name}: at the start {first:.1f}, later {median(later):.1f} ({max(later):.1f} at most)")
+    return "\n".join(lines) + "\n"
 
 
 def main() -> int:
@@ -185,7 +189,7 @@ def run(mode: str, project: Path, home: Home, peer_home: Path, idle_s: float) ->
     ):
         rows, waits = measure(editor, home, peer.home, idle_s)
     settings.write_bytes(enabled)
-    show(mode, rows, waits)
+    sys.stdout.write(report(mode, rows, waits))
 
 
 if __name__ == "__main__":
