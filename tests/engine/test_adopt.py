@@ -4,6 +4,7 @@ import pytest
 
 from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest, Candidate
+from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.errors import Busy, NotOurs
 from supervisor.native.api import ChildCommand
 from tests.catalogs import catalog_of
@@ -124,5 +125,46 @@ def test_adopted_server_with_a_hidden_environment_has_unknown_owners(
         harness.attachments.detach(editor.id, stop=True)
         await asyncio.sleep(120)
         assert harness.alive(server) is hidden
+
+    harness.run(story)
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("between", [(), ("uvx", "toy"), ("bash",), ("python", "agent.py")])
+def test_server_that_an_editor_has_started_is_the_editors(harness: EngineHarness, between: tuple[str, ...]) -> None:
+    """A launcher may be between the two, and no shell: a person may have started the server there."""
+    harness.tables = {"toy": ANSWERING}
+    editor = harness.editor()
+    parent = harness.system.fork(editor, *between) if between else editor
+    is_direct = between in ((), ("uvx", "toy"))
+
+    async def story() -> None:
+        attached = harness.attachments.attach(Arrival(editor.pid, engine="godot"))
+        server = start_foreign_toy(harness, parent=parent)
+        record = await harness.supervisor.ensure(EnsureRequest("toy", attached))
+        assert (record.process, record.owners_unknown) == (server, not is_direct)
+        harness.system.end(editor)
+        await asyncio.sleep(60)
+        assert harness.alive(server) is not is_direct
+
+    harness.run(story)
+
+
+@pytest.mark.usefixtures("answers")
+@pytest.mark.parametrize("leaves", [True, False])
+def test_adopted_server_that_ends_with_its_editor_stays_away(harness: EngineHarness, *, leaves: bool) -> None:
+    """Plugins that start a server end it when their editor closes, while the editor's process still runs."""
+    harness.tables = {"toy": ANSWERING}
+    editor = harness.editor()
+
+    async def story() -> None:
+        attached = harness.attachments.attach(Arrival(editor.pid, engine="godot"))
+        server = start_foreign_toy(harness, parent=editor)
+        await harness.supervisor.ensure(EnsureRequest("toy", attached))
+        if leaves:
+            harness.attachments.detach(attached.id, stop=False)
+        harness.system.end(server)
+        await asyncio.sleep(5)
+        assert ("toy" in harness.records.servers) is not leaves
 
     harness.run(story)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import MakeHome, godot_ai_config
-from tests.e2e.home import Home, free_ports, lives
+from tests.e2e.home import Home, eventually, free_ports, lives
 from tests.godot_addon import addon_projects, editing
 from tests.lab.godot import Editor
 from tests.mcp.bridge_client import BridgeClient
@@ -42,7 +42,6 @@ class Stage:
             "STAND_IN_PYTHON": server["connect"][0],
             "STAND_IN_HTTP": str(http),
             "STAND_IN_WS": str(ws),
-            "STAND_IN_NAMES_OWNER": "1",
         }
 
 
@@ -99,3 +98,18 @@ def test_client_reaches_its_editor_before_and_after_a_crash(stage: Stage, connec
     check_closed(client, stage)
     assert lives(restarted["process"]["pid"])
     assert client.close() == 0
+
+
+def test_server_of_a_plugin_ends_with_its_editor(stage: Stage) -> None:
+    """The editor is killed. The plugin has not told the server its owner; the daemon has seen who has started it."""
+    home = stage.home
+    with editing.editing(stage.project, home, **stage.variables) as editor:
+        editing.said_ready(editor, NAME)
+        server = editing.server_of(home, editor)
+        assert server["origin"] == "adopted"
+        stops = len(home.events("server.stopped"))
+        editor.kill()
+        assert editor.complaints() == []
+    home.event("server.reaped", server=NAME)
+    eventually(lambda: len(home.events("server.stopped")) > stops, "the server is stopped")
+    assert not lives(server["process"]["pid"])

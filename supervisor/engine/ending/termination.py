@@ -212,7 +212,7 @@ class Termination:
         record = self._records.server(server_id)
         self._events.publish("server.exited", server=server_id, launch=record.launch, exit=status)
         self._aftermath.add_to_history(record, "exited", status=status)
-        if not self._standing.is_wanted(record):
+        if not self._standing.is_wanted(record) or self._standing.ended_with_its_editors(record):
             return self._forget_stopped(record)
         self._server_client.forget(record)
         failure = ServerFailure(StartFailed.code, ENDED_BY_ITSELF, status)

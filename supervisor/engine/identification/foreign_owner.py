@@ -5,7 +5,7 @@ from dataclasses import replace
 from ...core.model import Editor, Ownership, ProcessIdentity
 from ...core.processes.godot import is_editor
 from ...core.processes.owners import ForeignOwner, LivingOwner, OwnerCandidate, UnknownOwner, is_pid, judge_owner
-from ...core.processes.trees import ancestors
+from ...core.processes.trees import ancestors, topmost_launcher
 from ...kinds.kind import Kind
 from ...native.api import variable_if_told
 from ..state.context import TOKEN_VARIABLE, EngineContext
@@ -24,7 +24,8 @@ WSL_VARIABLE = "WSLENV"
 def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> ForeignOwner:
     """Return the owner that a foreign server was started for. Blocks.
 
-    A recipe may hand the pid of the owner to its server in a variable; the environment of the server still has it.
+    A recipe may hand the pid of the owner to its server in a variable; the environment of the server still has it. If
+    the environment has no such variable, a server that an attached editor has started as its child is that editor's.
     """
     variable = next((name for name, value in kind.env.items() if value == "{owner_pid}"), None)
     try:
@@ -32,7 +33,8 @@ def owner_of(context: EngineContext, kind: Kind, process: ProcessIdentity) -> Fo
     except OSError:
         return UnknownOwner(ENVIRONMENT_UNREADABLE)
     if text is None:
-        return judge_owner(None)
+        starter = _attached_editor_that_started(context, process)
+        return judge_owner(None) if starter is None else LivingOwner(starter.process, starter.name)
     if variable in _handed_over_by_windows(context, process):
         return UnknownOwner(f"its owner {text} may be a pid of Windows")
     probe = context.platform.probe
@@ -82,6 +84,22 @@ def _editor_above(context: EngineContext, process: ProcessIdentity) -> ProcessId
     describe = context.platform.probe.describe
     above = ancestors(context.platform.processes.table(), process)
     return next((each for each in above if each in known or is_editor(describe(each.pid).command)), None)
+
+
+def _attached_editor_that_started(context: EngineContext, process: ProcessIdentity) -> Editor | None:
+    """Return the attached editor that has started a server, itself or by a launcher. None if no editor has. Blocks.
+
+    A server that runs further below an editor is none of its own: a person may have started it, in a terminal there.
+    """
+    attached = {editor.process: editor for editor in list(context.records.editors.values()) if editor.engine}
+    table = context.platform.processes.table()
+    above = ancestors(table, process)
+    if attached.keys().isdisjoint(above):
+        return None
+    commands = {each: context.platform.probe.describe(each.pid).command for each in above}
+    root = topmost_launcher(table, process, commands, attached)
+    parents = ancestors(table, root)
+    return attached.get(parents[0]) if parents else None
 
 
 def record_owner(context: EngineContext, owner: ForeignOwner) -> Ownership | None:

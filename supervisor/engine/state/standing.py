@@ -11,7 +11,7 @@ def may_live(probe: Probe, process: ProcessIdentity) -> bool:
 
 
 class Standing:
-    """Answers four questions about a server record by sampling its processes and its owners."""
+    """Answers five questions about a server record by sampling its processes and its owners."""
 
     def __init__(self, context: EngineContext) -> None:
         self._context = context
@@ -42,6 +42,23 @@ class Standing:
             (owner.leaving_since is None or now < owner.leaving_since + linger_s)
             and may_live(platform.probe, owner.process)
             for owner in record.owners
+        )
+
+    def ended_with_its_editors(self, record: ServerRecord) -> bool:
+        """Return whether an adopted server, which has ended, has only owners that leave, and no other claim.
+
+        Its starter is then taken to have ended it: the plugin of an editor that is being closed.
+        """
+        now = self._context.platform.clock.monotonic()
+        leaving = all(
+            owner.leaving_since is not None or not may_live(self._context.platform.probe, owner.process)
+            for owner in record.owners
+        )
+        return (
+            record.foreign
+            and leaving
+            and not record.until_stopped
+            and all(now >= each.expires for each in record.leases)
         )
 
     def should_run(self, record: ServerRecord) -> bool:

@@ -14,14 +14,11 @@ func _enter_tree() -> void:
 	if _listens(OS.get_environment("STAND_IN_HTTP").to_int()):
 		print("STAND-IN uses the server that runs")
 		return
-	# Later releases of the plugin name the owner of their server; earlier ones do not.
-	if OS.get_environment("STAND_IN_NAMES_OWNER") == "1":
-		OS.set_environment("GODOT_AI_OWNER_PID", str(OS.get_process_id()))
+	# Like releases of the plugin before 2.5.11, the server is not told its owner.
 	# The output would keep that of the editor open.
 	var command: String = "exec \"$STAND_IN_PYTHON\" -P -m godot_ai --transport streamable-http"
 	command += " --port \"$STAND_IN_HTTP\" --ws-port \"$STAND_IN_WS\" >/dev/null 2>&1"
 	_server = OS.create_process("/bin/sh", ["-c", command])
-	OS.unset_environment("GODOT_AI_OWNER_PID")
 	print("STAND-IN has started its server, %d" % _server)
 
 
