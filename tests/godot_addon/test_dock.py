@@ -1,12 +1,14 @@
-"""The dock in a real editor with a window, beside a daemon that a test plays."""
+"""The dock in a real editor: beside a daemon that a test plays, and beside the real one."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import eventually
-from tests.godot_addon import addon_projects
+from tests.godot_addon import addon_projects, editing
 from tests.godot_addon.played_daemon import PlayedDaemon, call, owner, server
 from tests.lab import godot
 from tests.lab.godot import Editor
@@ -150,3 +152,35 @@ def catches_up_with_many_events(dock: Dock, daemon: PlayedDaemon) -> None:
         if worst[-1] < FRAME_US:
             return
     pytest.fail(f"the longest calls took {worst} us")
+
+
+def test_dock_beside_the_real_daemon(make_home: MakeHome, tmp_path: Path) -> None:
+    """A server is stopped and started by the dock, crashes and comes back, and is kept when its owner has ended."""
+    home = make_home(toy_config(grace=60))
+    home.start()
+    project = editing.make_project(tmp_path / "my-game", "e2e-toy")
+    with editing.editing(project, home) as editor:
+        editor.line("LAB idle")
+        dock = Dock(editor)
+        dock.shows("e2e-toy", "Ready", "this editor")
+        dock.press("Stop")
+        stopped = dock.shows("Not running", "[Start]", "[Open Log]")
+        assert [text for text in stopped if text.startswith("It was stopped by ")]
+        dock.press("Start")
+        dock.shows("Ready", "this editor", "[Restart]")
+        with subprocess.Popen(["sleep", "600"]) as owner_process:
+            home.up("e2e-toy", "--owner-pid", str(owner_process.pid))
+            dock.shows("Ready", f"this editor, editor-1 (process {owner_process.pid})")
+            editor.do("set", editing.KIND, "none")
+            dock.shows("godot-ai", "Not running", "1 other server")
+            owner_process.kill()
+        dock.shows("Is about to be stopped", "[Keep]")
+        dock.press("Keep")
+        dock.shows("Ready", "this editor")
+        home.cli("stop")
+        dock.shows("Waiting for the daemon")
+        dock.shows("No daemon of godot-supervisor is running.", "[Start Daemon]")
+        dock.press("Start Daemon")
+        dock.shows("e2e-toy", "Ready", "this editor")
+        assert editor.quit() == 0
+        assert editor.complaints() == []

@@ -100,10 +100,10 @@ def open_editor(folder: Path, daemon: PlayedDaemon, scale: int) -> Iterator[Edit
 
 def set_theme(editor: Editor, theme: str) -> None:
     """Switch the theme of an open editor."""
-    editor.do("set", "interface/theme/color_preset", f'"{theme}"')
+    editor.do("editor_setting", "interface/theme/color_preset", f'"{theme}"')
     # The editor applies a change of the theme together with the next change.
     time.sleep(SETTLE_S)
-    editor.do("set", "interface/theme/icon_saturation", "1.0" if theme == "Dark" else "0.99")
+    editor.do("editor_setting", "interface/theme/icon_saturation", "1.0" if theme == "Dark" else "0.99")
     time.sleep(THEME_S)
 
 

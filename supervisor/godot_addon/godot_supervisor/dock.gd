@@ -226,6 +226,7 @@ func _on_start_failed(error: Dictionary) -> void:
 func _on_server_changed() -> void:
 	_here["kind"] = DEFAULT_KIND if _server.kind.is_empty() else _server.kind
 	_here["problem"] = _server.problem
+	_here["is_waiting"] = _server.is_waiting_for_plugin
 	var request: int = _server.request()
 	if request != 0:
 		_state.actions[request] = {"action": "start", "server": "", "kind": _server.kind, "progress": {}}

@@ -146,6 +146,8 @@ func _empty_card() -> Dictionary:
 	}
 	if (card["problem"] as Dictionary).is_empty():
 		card["problem"] = Words.problem(_here.get("problem", {}) as Dictionary)
+	if _here.get("is_waiting") == true:
+		card["detail"] = "A plugin of this editor starts a server by itself. If none is there soon, the daemon starts one."
 	_add_action(card, "")
 	return card
 

@@ -87,6 +87,7 @@ func ask() -> void:
 		return
 	if Choice.has_starting_plugin(kind) and Time.get_ticks_msec() < _began_ms + PLUGIN_START_MS:
 		is_waiting_for_plugin = true
+		changed.emit()
 		_look = _client.send("ports.explain", {"kind": kind, "project": project_folder()})
 	else:
 		_send_ensure()
