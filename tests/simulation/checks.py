@@ -152,7 +152,8 @@ class Checks:
         if silent or not record.owners or any(owner.process in life.exits.unreported for owner in record.owners):
             return False
         now = self.world.clock.now
-        if self.ledger.holders(record) or any(lease.expires > now for lease in record.leases):
+        is_leased = any(lease.expires > now for lease in record.leases)
+        if is_leased or self.ledger.holders(record) or self.ledger.is_awaited(record, life.records.editors):
             return False
         return not any(
             self.world.lives(owner.process) and (owner.leaving_since is None or now < owner.leaving_since + LINGER_S)

@@ -7,10 +7,12 @@ from supervisor.engine.claims.editors import Arrival
 from supervisor.engine.starting.adopt import AdoptRequest
 from supervisor.engine.starting.resolve import EnsureRequest
 from supervisor.errors import SupervisorError
+from tests.simulation.ambiguous_origins import CROWDED
 from tests.simulation.driver import CheckedRequester, Request, Simulation
 from tests.simulation.faults import InjectedError
-from tests.simulation.ledger import Asking, Grant
+from tests.simulation.ledger import Asking, Grant, Starting
 from tests.simulation.life import Life
+from tests.simulation.world import EDITOR
 
 
 def _call_now(sim: Simulation, what: str, call: Callable[[Life], object]) -> object | None:
@@ -51,7 +53,7 @@ def attach(sim: Simulation) -> None:
     """Attach an editor: its plugin starts, or is reloaded."""
     living = sim.living_editors()
     editor = sim.rng.choice(living) if living and (len(living) > 4 or sim.rng.random() < 0.5) else sim.new_editor()
-    project = sim.rng.choice((None, *sim.projects))
+    project = sim.ledger.starting[editor].project if editor in sim.ledger.starting else sim.any_project()
     answer = _call_now(sim, "attach", lambda life: life.attachments.attach(Arrival(editor.pid, project=project)))
     if answer is None or sim.life is None:
         return
@@ -80,6 +82,28 @@ def detach(sim: Simulation) -> None:
     # A daemon that dies while it answers may have done it.
     if answer is not None or sim.life is None:
         sim.ledger.detach(editor, at_once=at_once)
+
+
+def reload_project(sim: Simulation) -> None:
+    """Let an editor open its project again: it detaches, or fails to, starts the next editor, and ends."""
+    found = _attached(sim)
+    if found is None or sim.life is None or len(sim.world.processes) > CROWDED:
+        return
+    editor, name = found
+    project = sim.life.records.editors[name].project
+    if project is None:
+        return
+    if sim.rng.random() < 0.7:
+        answer = _call_now(sim, "detach", lambda life: life.attachments.detach(name, stop=False))
+        if answer is not None or sim.life is None:
+            sim.ledger.detach(editor, at_once=False)
+    sim.world.clock.now += 0.001
+    after = sim.world.begin(EDITOR, "/usr/bin/godot", "--path", project, "-e")
+    sim.editors[after] = None
+    sim.ledger.starting[after] = Starting(project, sim.world.clock.now)
+    sim.note(f"pid {editor.pid} starts pid {after.pid}, which opens {project}")
+    sim.faults.note("project reloaded")
+    sim.world.plan(sim.rng.choice((0.1, 1.3, 8.0)), lambda: sim.world.end(editor))
 
 
 def release(sim: Simulation) -> None:
@@ -152,7 +176,7 @@ def ensure(sim: Simulation) -> None:
     asked = EnsureRequest(
         kind,
         editor,
-        sim.rng.choice((None, *sim.projects)) if kind == "solo" else None,
+        sim.any_project() if kind == "solo" else None,
         version=sim.rng.choice((None, None, None, "1.0", "2.0")) if kind != "plain" else None,
         request_id=request.name if sim.rng.random() < 0.3 else None,
     )

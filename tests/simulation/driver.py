@@ -327,6 +327,10 @@ class Simulation:
             del self.editors[editor]
         return list(self.editors)
 
+    def any_project(self) -> str | None:
+        """Return one of the projects, or none."""
+        return self.rng.choice((None, *self.projects))
+
     def new_editor(self) -> ProcessIdentity:
         """Start an editor."""
         editor = self.world.begin(EDITOR, "godot", "--editor")

@@ -108,6 +108,7 @@ def wall_clock(sim: Simulation) -> None:
     """Set the wall clock."""
     sim.faults.note("wall clock set")
     sim.world.clock.epoch += sim.rng.choice((-3600.0, 3600.0))
+    sim.ledger.clock_was_set = True
 
 
 def disk(sim: Simulation) -> None:

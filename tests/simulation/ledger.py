@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from supervisor.core.model import Origin, ProcessIdentity, ServerRecord, ServerState
+from supervisor.core.model import Editor, Origin, ProcessIdentity, ServerRecord, ServerState
 from supervisor.errors import SupervisorError
 from tests.simulation.faults import ViolationError
 from tests.simulation.life import Life
@@ -15,6 +15,9 @@ UNSEEN_S = 3.0
 """A session that is younger than this may have come after the daemon's last count."""
 
 GAP_S = 5.0
+
+STARTING_S = 120.0
+"""How long an editor that is starting keeps servers."""
 
 
 @dataclass(slots=True)
@@ -43,6 +46,14 @@ class Asking:
     """The editor has detached or released a server since it asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Starting:
+    """An editor that opens a project, and attaches later or never."""
+
+    project: str
+    since: float
+
+
 @dataclass
 class Ledger:
     """What clients were promised, by server id. The methods `note_…` are called by the driver and its actions."""
@@ -58,6 +69,10 @@ class Ledger:
     proven: set[str] = field(default_factory=set)
     """Launches that were ready once."""
     attached: set[ProcessIdentity] = field(default_factory=set)
+    starting: dict[ProcessIdentity, Starting] = field(default_factory=dict)
+    """Editors that were started by others which open their project again."""
+    clock_was_set: bool = False
+    """The wall clock was set: the age of a process is not known to a daemon."""
     adopted: set[str] = field(default_factory=set)
     """Foreign servers that were adopted or found: they may run beside another server of their version."""
     unwanted: set[str] = field(default_factory=set)
@@ -219,6 +234,18 @@ class Ledger:
         if since is not None and now - since >= unseen_s and self._serves(record, port):
             found.append(f"a session on {port}")
         return found
+
+    def is_awaited(self, record: ServerRecord, editors: Mapping[str, Editor]) -> bool:
+        """Return whether an editor may be starting in the place of one of the server's owners."""
+        known = {editor.process for editor in editors.values()}
+        projects = {editors[owner.editor].project for owner in record.owners if owner.editor in editors}
+        return any(
+            self.world.lives(process)
+            and process not in known
+            and starting.project in projects
+            and (self.clock_was_set or self.world.clock.now - starting.since < STARTING_S)
+            for process, starting in self.starting.items()
+        )
 
     def judge(self, target: ProcessIdentity, how: str) -> None:
         """Judge a signal that is about to reach this process. `how`: the signal, in words.

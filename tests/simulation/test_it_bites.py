@@ -37,7 +37,7 @@ from supervisor.engine.starting.placement import Placement
 from supervisor.engine.starting.provision import Provisioner
 from supervisor.engine.state.records import Records
 from supervisor.engine.state.standing import Standing
-from tests.simulation import events
+from tests.simulation import clients, events
 from tests.simulation.environments import FakeEnvironments
 from tests.simulation.play import ACTIONS, StoryFailedError, play
 
@@ -148,6 +148,15 @@ def test_a_clock_gap_that_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(Leases, "_renew_all", lambda self: None)  # noqa: ARG005
     monkeypatch.setitem(ACTIONS, events.clock_gap, 6)
     bites("what is in use is not reaped")
+
+
+@pytest.mark.full
+def test_a_starting_editor_that_counts_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor that never attaches keeps its project's servers."""
+    for module in ("core.processes.successors", "engine.ending.successors"):
+        monkeypatch.setattr(f"supervisor.{module}.STARTING_S", 1e6)
+    monkeypatch.setitem(ACTIONS, clients.reload_project, 20)
+    bites("an orphan goes in time")
 
 
 def test_a_reaper_that_forgets_its_timer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from tests.gates import rest_in_full
+from tests.simulation import clients
 from tests.simulation.faults import RATES
-from tests.simulation.play import STEPS_OF_A_STORY, Tally, play
+from tests.simulation.play import ACTIONS, STEPS_OF_A_STORY, Tally, play
 
 BUDGET_S = 120.0
 STEPS, FULL_STEPS = 10_000, 100_000
+RELOADED_STORIES = 8
 ROOT = Path(__file__).parents[2]
 
 FAULTS_FROM_OUTSIDE = {
@@ -54,6 +56,16 @@ def test_every_promise_holds_after_every_step(record_property: Callable[[str, ob
     assert tally.steps >= steps / 10
     if steps == FULL_STEPS:
         assert set(RATES) | FAULTS_FROM_OUTSIDE == set(tally.faults)
+
+
+@pytest.mark.full
+def test_every_promise_holds_while_projects_are_reloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Editors start the next ones, which attach late or never: orphans wait for them, and go in time."""
+    monkeypatch.setitem(ACTIONS, clients.reload_project, 12)
+    tally = Tally()
+    for seed in range(1, RELOADED_STORIES + 1):
+        play(seed, STEPS_OF_A_STORY, tally)
+    assert tally.faults["project reloaded"] > RELOADED_STORIES
 
 
 def test_a_seed_plays_the_same_story_in_another_process() -> None:
