@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from supervisor.client import start_file
+from supervisor.native.facts import Folders
 from tests.godot_addon import addon_projects
 from tests.godot_addon.played_daemon import PlayedDaemon, call, owner, server
 from tests.lab import godot
@@ -22,9 +24,6 @@ THEMES = ("Dark", "Light")
 SETTLE_S = 1.2
 AWAY_S = 7.0
 """After the end of a daemon the dock waits for the next one."""
-
-THEME_S = 4.0
-"""The editor draws its icons anew."""
 
 SCALES = {100: (2, "1280x800"), 200: (6, "2560x1600")}
 """The setting `interface/editor/display_scale`, and a screen that has room for it."""
@@ -80,31 +79,25 @@ STATES = (no_server, starting, ready, busy, failed, dying)
 
 
 @contextlib.contextmanager
-def open_editor(folder: Path, daemon: PlayedDaemon, scale: int) -> Iterator[Editor]:
-    """Open an editor with the addon at a scale in percent."""
+def open_editor(folder: Path, daemon: PlayedDaemon, scale: int, theme: str) -> Iterator[Editor]:
+    """Open an editor with the addon, at a scale in percent. The daemon counts as installed here."""
     code, screen = SCALES[scale]
     project, user = addon_projects.make(folder / "my-game"), folder / "user"
     settings = user / ".config" / "godot" / "editor_settings-4.6.tres"
     settings.parent.mkdir(parents=True)
     settings.write_text(
-        f'[gd_resource type="EditorSettings" format=3]\n\n[resource]\ninterface/editor/display_scale = {code}\n',
+        '[gd_resource type="EditorSettings" format=3]\n\n[resource]\n'
+        f'interface/editor/display_scale = {code}\ninterface/theme/color_preset = "{theme}"\n',
         encoding="utf-8",
     )
+    where = Folders(daemon.home, moved=True)
+    start_file.publish(where.start_file, start_file.describe(where, addon_projects.VERSION, service=False))
     variables = {"GODOT_SUPERVISOR_HOME": str(daemon.home)}
     with godot.running(project, user, window=True, size=screen, **variables) as editor:
         editor.line("LAB idle")
         time.sleep(2)
         assert editor.complaints() == []
         yield editor
-
-
-def set_theme(editor: Editor, theme: str) -> None:
-    """Switch the theme of an open editor."""
-    editor.do("editor_setting", "interface/theme/color_preset", f'"{theme}"')
-    # The editor applies a change of the theme together with the next change.
-    time.sleep(SETTLE_S)
-    editor.do("editor_setting", "interface/theme/icon_saturation", "1.0" if theme == "Dark" else "0.99")
-    time.sleep(THEME_S)
 
 
 def take(editor: Editor, folder: Path, name: str, scale: int, theme: str) -> None:
@@ -122,31 +115,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--scale", type=int, action="append", choices=SCALES)
+    parser.add_argument("--theme", action="append", choices=THEMES)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for scale in arguments.scale or SCALES:
-        take_all(arguments.folder, scale)
+        for theme in arguments.theme or THEMES:
+            take_all(arguments.folder, scale, theme)
 
 
-def take_all(folder: Path, scale: int) -> None:
-    """Take the pictures of one scale."""
+def take_all(folder: Path, scale: int, theme: str) -> None:
+    """Take the pictures of one scale and theme."""
     with (
         TemporaryDirectory() as name,
         PlayedDaemon(Path(name) / "daemon") as daemon,
-        open_editor(Path(name), daemon, scale) as editor,
+        open_editor(Path(name), daemon, scale, theme) as editor,
     ):
-        for theme in THEMES:
-            set_theme(editor, theme)
-            for state in STATES:
-                state(daemon)
-                time.sleep(SETTLE_S)
-                take(editor, folder, state.__name__, scale, theme)
-            editor.do("picture", DOCK, f"whole:{folder / f'whole-{scale}-{theme.lower()}.png'}")
+        for state in STATES:
+            state(daemon)
+            time.sleep(SETTLE_S)
+            take(editor, folder, state.__name__, scale, theme)
+        editor.do("picture", DOCK, f"whole:{folder / f'whole-{scale}-{theme.lower()}.png'}")
         daemon.end()
         time.sleep(AWAY_S)
-        for theme in reversed(THEMES):
-            set_theme(editor, theme)
-            take(editor, folder, "no_daemon", scale, theme)
+        take(editor, folder, "no_daemon", scale, theme)
         assert editor.complaints() == []
 
 

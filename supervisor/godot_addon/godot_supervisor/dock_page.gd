@@ -212,7 +212,7 @@ func _add_action(card: Dictionary, id: String) -> void:
 func _failure(failure: Dictionary, state: String) -> Dictionary:
 	var lines: Array = _list(failure.get("log_tail"))
 	var message: String = Words.failure(failure)
-	var tail: Array = lines.slice(maxi(0, lines.size() - LOG_LINES))
+	var tail: Array = lines.slice(maxi(0, lines.size() - LOG_LINES)).map(_stripped)
 	var hint: String = "The log says more. Start tries again." if state == "failed" else ""
 	return {"message": message, "hint": hint, "command": "", "log": "\n".join(PackedStringArray(tail)), "icon": ""}
 
@@ -334,6 +334,10 @@ static func _client_name(owner: Dictionary) -> String:
 	var client: Dictionary = owner["client"]
 	var title: String = Words.text(client.get("title"))
 	return title if not title.is_empty() else Words.text(client.get("name"))
+
+
+static func _stripped(line: Variant) -> String:
+	return str(line).strip_edges()
 
 
 static func _row(key: String, value: String, tooltip: String) -> Dictionary:

@@ -68,21 +68,23 @@ static func cut_off(page: Control) -> Array[String]:
 	return found
 
 
-## Give the docks at the right as little or as much width as possible, by all that divides the window.
+## Divide the window anew: give the docks at the right as little width as possible or more, and a dock as much height as
+## possible.
 static func squeeze(page: Control, offset: int) -> void:
 	var node: Node = page
-	while node != null:
-		if node.get_parent() is SplitContainer and not node.get_parent() is VSplitContainer:
-			var split: SplitContainer = node.get_parent()
-			if not split.vertical and "split_offsets" in split:
-				var offsets: PackedInt32Array = split.get("split_offsets")
-				for index: int in offsets.size():
-					if index == offsets.size() - 1:
-						offsets[index] = offset
-				split.set("split_offsets", offsets)
-			elif not split.vertical:
-				split.split_offset = offset
+	while node.get_parent() != null:
 		node = node.get_parent()
+		if not node is SplitContainer:
+			continue
+		var split: SplitContainer = node
+		var wanted: int = -10000 if split.vertical else offset
+		# Since Godot 4.6 one container can hold more than two parts.
+		if "split_offsets" in split:
+			var offsets: PackedInt32Array = split.get("split_offsets")
+			offsets[offsets.size() - 1] = wanted
+			split.set("split_offsets", offsets)
+		else:
+			split.split_offset = wanted
 
 
 ## Stop a client and a dock for a time in which messages come, and return how many microseconds each of the longest calls

@@ -89,8 +89,6 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 			Docks.squeeze(Docks.show(words[0]), words[1].to_int())
 		"picture":
 			return Docks.take_picture(Docks.show(words[0]), words[1])
-		"editor_setting":
-			EditorInterface.get_editor_settings().set_setting(words[0], str_to_var(words[1]))
 		_:
 			for node: Node in get_tree().get_nodes_in_group("lab"):
 				var answer: Variant = node.call("lab_command", command, words)
