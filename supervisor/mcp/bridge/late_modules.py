@@ -31,6 +31,7 @@ MODULES = (
     "native.shared.lock_file",
     "native.startup.inherited",
     "native.startup.login_variables",
+    "native.startup.pipes",
     "native.startup.running",
     "native.trust",
     *(POSIX_MODULES if HAS_UNIX_SOCKETS else WINDOWS_MODULES),

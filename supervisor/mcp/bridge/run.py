@@ -46,10 +46,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-COLLECTED_AFTER = 20_000
-"""How many more objects are made than freed before the first generation is collected. With Python's 700, every second
-call of a tool waits for a collection."""
-
 DEFECT_PAUSE_S = 1.0
 """How long deadlines wait after a defect. The deadline that has met it may be due again at once."""
 
@@ -167,7 +163,6 @@ class McpBridge:
             self._daemon.follow()
             load_late_modules()
             gc.freeze()
-            gc.set_threshold(COLLECTED_AFTER)
             gc.enable()
 
     def _call_link(self) -> "CallLink":

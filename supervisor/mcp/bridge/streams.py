@@ -96,6 +96,9 @@ class Output:
                 written += len(piece)
         if written < len(text):
             if self._thread is None:
+                from ...native.startup.pipes import widen
+
+                widen(self._descriptor)
                 self._thread = _WritingThread(self._write)
             self._thread.add(text[written:] if written else text)
 

@@ -29,7 +29,7 @@ WARM_UP = 100
 
 TRIES_S = 30.0
 
-BURST, SETTLING = 20, 5
+BURST, SETTLING = 20, 10
 """The calls of a bridge in one round that are measured, and those before them that are not. Like an agent, a client
 calls several times in a row; what the bridge before still does after its answer, such as collecting garbage, would
 otherwise be measured with the first call."""
