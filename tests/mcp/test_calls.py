@@ -236,7 +236,7 @@ def test_a_lost_session_is_named_again_only_if_that_does_no_harm() -> None:
     assert talk.calls() == [{"editor": "h"}, {"editor": "h2"}]
     talk.answer(talk.last_call(), {"content": []})
     talk.call("write", identifier=2)
-    talk.answer(talk.last_call(), {"isError": True, "content": [{"type": "text", "text": "who? h2"}]})
+    talk.answer(talk.last_call(), {"isError": True, "content": [{"type": "text", "text": "Error: WHO? h2"}]})
     talk.list_sessions(("h3", HERE, 8))
     assert (talk.said[-1]["id"], talk.error()["code"], talk.error()["retryable"]) == (2, "EDITOR_CLOSED", True)
     assert len(talk.calls()) == 3

@@ -215,7 +215,10 @@ func _ready_text() -> String:
 	var starter: String = "godot-supervisor"
 	if server.get("origin") != "spawned":
 		starter = "another program, which may end it"
-	return "%s is ready at %s, started by %s." % [_name(), str(server.get("url")), starter]
+	var text: String = "%s is ready at %s, started by %s." % [_name(), str(server.get("url")), starter]
+	# For example that the plugin does not find the server, because another one has the ports where it looks.
+	var notes: Array = server.get("notes", [])
+	return notes.reduce(func(sum: String, note: String) -> String: return "%s Note: %s." % [sum, note], text)
 
 
 func _name() -> String:

@@ -201,7 +201,9 @@ class CallPreparation:
             self._sessions.confirm(session, now)
             return verdict
         self._sessions.forget()
-        if answer is None or pin is None or pin.unknown is None or pin.unknown.encode() not in answer.text:
+        # Releases of one server write it in different cases: godot-ai 2.4.2 says SESSION_NOT_FOUND.
+        unknown = None if pin is None or pin.unknown is None else pin.unknown.lower().encode()
+        if answer is None or unknown is None or unknown not in answer.text.lower():
             return verdict
         if self._local.may_repeat(request) and request.times_repeated == 0:
             request.times_repeated += 1
