@@ -7,7 +7,7 @@ extends Node
 ## add_child(client)
 ## client.completed.connect(_on_completed)
 ## client.open()
-## var id := client.send("server.ensure", {"kind": "godot-ai"})
+## var id := client.send("server.ensure", {"kind": "godot-ai", "owner": client.this_editor()})
 ## [/codeblock]
 ## Each request ends with one [signal completed] or [signal failed]. No frame is blocked: the client looks for the
 ## daemon, connects, and connects again when the daemon was replaced. Requests that may be repeated are then sent again.
@@ -41,6 +41,7 @@ const Connection := preload("connection.gd")
 const Endpoint := preload("endpoint.gd")
 const DaemonStart := preload("daemon_start.gd")
 const Members := preload("members.gd")
+const Surroundings := preload("surroundings.gd")
 
 const COMPILED: Array = []
 const ACCEPT_S: float = 2.0
@@ -192,6 +193,17 @@ func start_problem() -> Dictionary:
 ## Return why the last look for a daemon found none, as an error. {} if there was no such look since the last connection.
 func last_problem() -> Dictionary:
 	return {} if is_ready() else _problem.duplicate()
+
+
+## Return this editor as an `owner` of servers. Its start token, where it is known, keeps another process of its number
+## from counting as the owner.
+static func this_editor() -> Dictionary:
+	var project: String = ProjectSettings.globalize_path("res://").trim_suffix("/")
+	var editor: Dictionary = {"pid": OS.get_process_id(), "project": project}
+	var token: String = Surroundings.start_token()
+	if not token.is_empty():
+		editor["start_token"] = token
+	return editor
 
 
 ## Send a request, and return its id. Without a daemon it waits for one as long as it may wait for its answer.

@@ -61,10 +61,22 @@ func _do(step: String, words: Array) -> void:
 			await _until(func() -> bool: return _count(words[0] as String) >= int(words[1] as float), limit_ms)
 		"answer":
 			await _until(func() -> bool: return _count("completed") + _count("failed") >= _count("sent"))
+		"home":
+			_log.append(["home", _home_in(words[0] as Dictionary)])
 		"stall":
 			OS.delay_msec(int(words[0] as float))
 		"measure":
 			await _measure(int(words[0] as float))
+
+
+## Return the daemon's home folder in an environment with these variables, without those that are null.
+func _home_in(variables: Dictionary) -> String:
+	for name: String in variables:
+		if variables[name] == null:
+			OS.unset_environment(name)
+		else:
+			OS.set_environment(name, variables[name] as String)
+	return Client.Endpoint.home_folder()
 
 
 func _count(what: String) -> int:

@@ -10,8 +10,7 @@ func _enter_tree() -> void:
 	client.failed.connect(_on_failed)
 	add_child(client)
 	client.open()
-	var owner_process := {"pid": OS.get_process_id(), "project": ProjectSettings.globalize_path("res://")}
-	ensure = client.send("server.ensure", {"kind": "e2e-toy", "owner": owner_process})
+	ensure = client.send("server.ensure", {"kind": "e2e-toy", "owner": client.this_editor()})
 
 
 func _on_completed(id: int, result: Variant) -> void:
