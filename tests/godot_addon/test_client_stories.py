@@ -107,6 +107,9 @@ def test_server_of_a_plugin_ends_with_its_editor(stage: Stage) -> None:
         editing.said_ready(editor, NAME)
         server = editing.server_of(home, editor)
         assert server["origin"] == "adopted"
+        editor.do("save")
+        # The setting that is at its default is shown in the project's settings, and not written.
+        assert "[godot_supervisor]" not in (stage.project / "project.godot").read_text(encoding="utf-8")
         stops = len(home.events("server.stopped"))
         editor.kill()
         assert editor.complaints() == []

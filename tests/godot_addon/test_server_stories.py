@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ NAME = "godot-ai"
 VERSION = "3.2.5"
 """The newest one for an editor of 4.6."""
 READY_S = 5.0
+START_S = 8.0
+"""More than an editor takes until its first frame, on a machine without other work."""
 GRACE_S = 1.0
 LINGER_S = 3.0
 PLUGIN = "res://addons/godot_supervisor/plugin.cfg"
@@ -80,20 +83,37 @@ def choose_kinds(editor: Editor, home: Home) -> None:
     assert len([text for text in editing.said(editor) if text.startswith("no ")]) == 1
 
 
+def stay_stopped(editor: Editor, home: Home) -> None:
+    """Stop the server as a user does: the next daemon does not start it either, until the plugin is switched on."""
+    assert home.cli("down", NAME).returncode == 0
+    home.kill_daemon()
+    home.start()
+    editing.reach_daemon(editor, home)
+    # Its answers come in the order of its requests, so the plugin has looked for its server by now.
+    assert home.server(NAME) is None
+    editor.do("disable", PLUGIN)
+    editor.do("enable", PLUGIN)
+    editing.owned_by(home, NAME, editor)
+    eventually(lambda: home.server_in(NAME, "ready"), "the server is ready")
+
+
 def test_server_stays_the_same_while_its_editor_is_open(home: Home, tmp_path: Path) -> None:
     """The plugin is switched off and on; the daemon is killed, started again, and upgraded; the editor is closed."""
     project = editing.make_project(tmp_path / "project", NAME)
+    began = time.monotonic()
     with editing.editing(project, home) as editor:
         first_frame = editor.time_of("LAB ready")
         text = editing.said_ready(editor, NAME)
         taken_s = editor.time_of(f"{editing.SAYS}{NAME}") - first_frame
+        # A machine with other work is slow for the editor as well.
+        slowness = max(1.0, (first_frame - began) / START_S)
         assert editing.is_told_url(text), text
         assert text.startswith(VERSION)
         assert text.endswith("started by godot-supervisor.")
         server = editing.server_of(home, editor)
         pid = server["process"]["pid"]
         assert (server["state"], server["version"], server["url"]) == ("ready", VERSION, text.split()[4].rstrip(","))
-        assert taken_s < READY_S, f"ready {taken_s:.1f} s after the first frame"
+        assert taken_s < READY_S * slowness, f"ready {taken_s:.1f} s after the first frame"
 
         editor.line("LAB idle")
         editor.do("disable", PLUGIN)
@@ -113,14 +133,16 @@ def test_server_stays_the_same_while_its_editor_is_open(home: Home, tmp_path: Pa
         assert pid_of(home) == pid
         choose_kinds(editor, home)
         assert pid_of(home) == pid
+        assert len(home.events("server.spawned")) == 1, home.note()
 
+        stay_stopped(editor, home)
+        pid = pid_of(home)
         assert editor.quit() == 0
-        home.event("server.stopped", server=NAME)
-        assert not lives(pid)
+        eventually(lambda: not lives(pid), "the server ends after its editor")
         assert editor.complaints() == []
     detached = home.events("editor.detached")[-1]
-    assert home.events("server.stopped")[0]["mono"] - detached["mono"] >= GRACE_S
-    assert len(home.events("server.spawned")) == 1, home.note()
+    (reaped,) = home.events("server.reaped")
+    assert reaped["mono"] - detached["mono"] >= GRACE_S
 
 
 def test_editors_share_a_server_until_the_last_one_dies(home: Home, tmp_path: Path) -> None:
