@@ -32,6 +32,8 @@ var _server: EditorServer = null
 var _state: State = State.new()
 var _page: Page = null
 var _can_start_daemon: bool = false
+## Whether the script of a server's card was reloaded. Looked for before drawing, because this takes longer than the rest.
+var _has_stale_parts: bool = false
 ## By kind.
 var _connect_lines: Dictionary = {}
 var _here: Dictionary = {}
@@ -108,9 +110,9 @@ func leave() -> void:
 			source.disconnect(link["callable"] as Callable)
 
 
-## Return whether the dock and its parts have all their members: not after a reload of their scripts.
+## Return whether the dock and its parts have all their members: not after a reload of their scripts. Called each frame.
 func is_current() -> bool:
-	return is_same(_compiled, COMPILED) and _state.is_current() and _cards.get_children().all(_is_current_part)
+	return is_same(_compiled, COMPILED) and _state.is_current() and not _has_stale_parts
 
 
 static func _is_current_part(part: Node) -> bool:
@@ -127,6 +129,9 @@ func _notification(what: int) -> void:
 func _process(_delta: float) -> void:
 	set_process(false)
 	if _client == null or not is_visible_in_tree() or not is_current():
+		return
+	_has_stale_parts = not _cards.get_children().all(_is_current_part)
+	if _has_stale_parts:
 		return
 	_read_next()
 	_draw_page(_page.compose())
