@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from supervisor.godot_addon import addon_files
 from tests.e2e.conftest import MakeHome, toy_config
 from tests.e2e.home import eventually
 from tests.godot_addon import addon_projects, editing
@@ -18,6 +19,16 @@ pytestmark = [pytest.mark.needs_godot, pytest.mark.linux_only, pytest.mark.timeo
 DOCK = "Supervisor"
 CLAUDE = {"name": "claude-code", "version": "2.1.0", "title": "Claude Code"}
 CONNECT_LINE = "claude mcp add --scope user godot -- godot-supervisor mcp"
+ADDON = "res://addons/godot_supervisor/"
+SCRIPTS = sorted(name for name in addon_files.packaged("1") if name.startswith("dock"))
+CARD = "dock_card.gd"
+USES_MEMBER = {
+    CARD: "func show_card(card: Dictionary, connect_line: String) -> void:\n",
+    "dock.gd": "func _draw_page(page: Dictionary) -> void:\n",
+    "dock_state.gd": "func take_event(event: Dictionary) -> void:\n",
+}
+"""Functions of the dock that use the members which `add_members` adds."""
+
 FRAME_US = 8000
 NARROW = "5000"
 
@@ -154,6 +165,18 @@ def catches_up_with_many_events(dock: Dock, daemon: PlayedDaemon) -> None:
     pytest.fail(f"the longest calls took {worst} us")
 
 
+def add_members(project: Path, scripts: list[str]) -> None:
+    """Change scripts of the dock on disk as a later release may: with a member that the objects of now lack."""
+    for name in scripts:
+        script = project / ADDON.removeprefix("res://") / name
+        text = script.read_text(encoding="utf-8")
+        begin = USES_MEMBER.get(name)
+        if begin is not None:
+            assert begin in text
+            added = f'{begin}\t_added["b"] = _added["a"]\n'
+            script.write_text(text.replace(begin, added) + '\n\nvar _added: Dictionary = {"a": 1}\n', encoding="utf-8")
+
+
 def test_dock_beside_the_real_daemon(make_home: MakeHome, tmp_path: Path) -> None:
     """A server is stopped and started by the dock, crashes and comes back, and is kept when its owner has ended."""
     home = make_home(toy_config(grace=60))
@@ -182,5 +205,12 @@ def test_dock_beside_the_real_daemon(make_home: MakeHome, tmp_path: Path) -> Non
         dock.shows("No daemon of godot-supervisor is running.", "[Start Daemon]")
         dock.press("Start Daemon")
         dock.shows("e2e-toy", "Ready", "this editor")
+        for scripts in ([CARD], [name for name in SCRIPTS if name != CARD]):
+            add_members(project, scripts)
+            editor.do("reload", *(f"{ADDON}{name}" for name in scripts))
+            home.up("e2e-toy")
+            dock.shows("e2e-toy", "Ready", "this editor")
+        dock.press("Stop")
+        dock.shows("Not running", "[Start]")
         assert editor.quit() == 0
         assert editor.complaints() == []
