@@ -5,14 +5,17 @@ import os
 import stat
 import subprocess
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from supervisor.client import start_file
+from supervisor.errors import NotOurs
 from supervisor.native.facts import Folders
 from tests.e2e.conftest import MakeHome
+from tests.e2e.home import eventually
 from tests.godot_addon import addon_projects
 
 pytestmark = [pytest.mark.needs_godot, pytest.mark.linux_only, pytest.mark.timeout(180)]
@@ -74,7 +77,7 @@ def names(log: list[Any]) -> list[str]:
 
 def test_start_that_cannot_be_tells_its_reason_once(tmp_path: Path) -> None:
     tools = tmp_path / "tools"
-    refusal = json.dumps({"code": "NOT_OURS", "message": "the home is not ours", "hint": "choose another"}, indent=2)
+    refusal = json.dumps(NotOurs("the home is not ours", hint="choose another").to_wire(), indent=2)
     says_why = program(tools, "refuses", f"echo a warning\ncat <<'END'\n{refusal}\nEND\nexit 5")
     breaks = program(tools, "breaks", "echo Traceback >&2; echo 'No module named supervisor' >&2; exit 1")
     homes: Mapping[str, tuple[Path, str, str]] = {
@@ -100,4 +103,30 @@ def test_start_that_cannot_be_tells_its_reason_once(tmp_path: Path) -> None:
         for reason in reasons:
             assert message in reason["message"], (name, reason)
             assert hint in reason["hint"], (name, reason)
+            assert reason["code"] == ("NOT_OURS" if name == "refuses" else "DAEMON_NOT_RUNNING"), (name, reason)
         assert not home.exists() or leftovers(home) == [], name
+
+
+def test_settings_that_cannot_be_used_are_named(make_home: MakeHome, tmp_path: Path) -> None:
+    home = make_home("[daemon]\nlog_level = 7\n")
+    start_file.introduce(home.folders, "0.1.0")
+    case = {"home": str(home.folders.home), "steps": [OPEN, START, FAILED, CLOSE]}
+    (log,) = addon_projects.run_cases(addon_projects.make(tmp_path / "project"), [case])
+    error = log[-1][1]
+    assert (names(log), error["code"]) == (["disconnected", "start_failed"], "CONFIG_INVALID")
+    assert "daemon.log_level: 7 is not a valid value" in error["message"]
+    assert error["hint"]
+    (home.folders.home / "config.toml").write_text("")
+
+
+def test_editors_that_start_the_daemon_together_get_one(make_home: MakeHome, tmp_path: Path) -> None:
+    home = make_home("")
+    start_file.introduce(home.folders, "0.1.0")
+    case = {"home": str(home.folders.home), "steps": [OPEN, START, STARTED, CLOSE]}
+    projects = [addon_projects.make(tmp_path / name / "project") for name in ("one", "two")]
+    with ThreadPoolExecutor() as pool:
+        logs = [log for (log,) in pool.map(lambda project: addon_projects.run_cases(project, [case]), projects)]
+    assert {entry[1]["instance_id"] for log in logs for entry in log if entry[0] == "connected"} == {
+        json.loads(home.folders.endpoint.read_bytes())["instance_id"]
+    }
+    eventually(lambda: len(home.daemon_processes()) == 1, "the daemon that came second has ended")

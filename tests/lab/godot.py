@@ -26,6 +26,9 @@ WINDOW = (
     "--rendering-driver", "opengl3", "--audio-driver", "Dummy", "--disable-vsync", "--position", "0,0", "--resolution",
 )  # fmt: skip
 PROCESS = "LAB process "
+SETTLED_FRAMES = 30
+"""So many frames after its first scan an editor has built its window. In the background it draws ten in a second."""
+
 COMPLAINT = re.compile(r"\b(ERROR|WARNING|USER ERROR|USER WARNING|SCRIPT ERROR)\b")
 NO_FAULT = ("Could not set V-Sync mode",)
 """A screen without a monitor has no V-Sync, and the editor warns of it whatever it is told."""
@@ -154,13 +157,24 @@ class Editor:
         self.do("quit")
         return self.wait()
 
+    def frames(self, number: int) -> None:
+        """Wait until the editor has drawn so many frames."""
+        due, drawn = time.monotonic() + PATIENCE_S, 0
+        self.do("frames")
+        while drawn < number:
+            assert time.monotonic() < due, self.text()
+            drawn += self.do("frames")["frames"]
+
     def reload_project(self) -> None:
         """Reload the project as a user does, and wait until another process has taken the place of this one."""
         before = self.pid
+        # An editor that is still building its window may crash as it ends.
+        self.frames(SETTLED_FRAMES)
         self.do("restart")
         # The next process would do the last command again.
         self._commands.unlink()
-        assert self.process.wait(PATIENCE_S) == 0
+        status = self.process.wait(PATIENCE_S)
+        assert status == 0, f"exit status {status}:\n{self.text()}"
         with self._changed:
             assert self._changed.wait_for(lambda: self.pid != before, PATIENCE_S), self.text()
 

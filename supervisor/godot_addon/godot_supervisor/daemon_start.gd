@@ -2,8 +2,8 @@
 extends RefCounted
 ## Starts the daemon, by what `start.json` in its home folder says. The file stays when the daemon has gone.
 ##
-## The command runs apart from the editor, and leaves its outcome in a file beside `start.json`: an editor that waited
-## for it, or made a copy of itself for it as `OS.create_process` does, would stand still.
+## The command runs apart from the editor, and leaves the reason of a failure in a file beside `start.json`: an editor
+## that waited for it, or made a copy of itself for it as `OS.create_process` does, would stand still.
 
 const Endpoint := preload("endpoint.gd")
 
@@ -11,13 +11,15 @@ const SCHEMA: int = 1
 const BYTES_MAX: int = 64 * 1024
 ## The command itself gives up after 20 s.
 const LIMIT_MS: int = 45000
+## How long a shell in the background may take to begin.
+const BEGUN_MS: int = 1000
 ## Files of starts whose editor has ended before their outcome are removed after this time.
 const STALE_S: int = 600
 ## What a shell changes between double quotes. The engine hands words to a shell in double quotes, as they are.
 const CHANGED_BY_SHELL: Array[String] = ["\"", "\\", "$", "`"]
 const MESSAGE_MAX: int = 300
 
-## Where the engine keeps the latest start for all clients of this editor: name, home, pid, due_ms, and its outcome.
+## Where the engine keeps the latest start for all clients of this editor: name, home, pid, times, and its outcome.
 const LATEST: StringName = &"godot_supervisor_start"
 
 ## Why the daemon cannot be started by this editor, as an error of the protocol. Empty if it can.
@@ -86,9 +88,11 @@ func _decode() -> void:
 
 ## Start the daemon, and return the name of the start. A start that runs already is joined.
 func begin() -> String:
-	var latest: Dictionary = _latest()
-	if latest.get("home") == _folder and not latest.has("error") and Time.get_ticks_msec() < (latest["due_ms"] as int):
-		return latest["name"]
+	var earlier: Dictionary = _latest()
+	if not earlier.is_empty() and not earlier.has("error"):
+		_look_for_outcome(earlier)
+		if earlier["home"] == _folder and not earlier.has("error"):
+			return earlier["name"]
 	_remove_stale()
 	var name: String = _folder.path_join("start-%d-%d" % [OS.get_process_id(), Time.get_ticks_usec()])
 	var words: PackedStringArray = _command + PackedStringArray(["--json"])
@@ -98,7 +102,9 @@ func begin() -> String:
 		pid = _create(words)
 	else:
 		OS.execute("/bin/sh", ["-c", script])
-	Engine.set_meta(LATEST, {"name": name, "home": _folder, "pid": pid, "due_ms": Time.get_ticks_msec() + LIMIT_MS})
+	var now_ms: int = Time.get_ticks_msec()
+	var latest: Dictionary = {"name": name, "home": _folder, "pid": pid, "began_ms": now_ms, "due_ms": now_ms + LIMIT_MS}
+	Engine.set_meta(LATEST, latest)
 	return name
 
 
@@ -124,17 +130,18 @@ static func _look_for_outcome(latest: Dictionary) -> void:
 		if pid < 0 or not OS.is_process_running(pid):
 			var is_done: bool = pid > 0 and OS.get_process_exit_code(pid) == 0
 			latest["error"] = {} if is_done else _error("the daemon could not be started", Endpoint.START_HINT)
-	elif FileAccess.file_exists(name + ".ok"):
-		_remove(name + ".ok")
-		latest["error"] = {}
 	elif FileAccess.file_exists(name + ".failed"):
 		latest["error"] = _reason_in(name + ".failed")
 		_remove(name + ".failed")
+	elif Time.get_ticks_msec() >= (latest["began_ms"] as int) + BEGUN_MS and not FileAccess.file_exists(name + ".out"):
+		# A file that was renamed a moment ago is seen at the next look.
+		if not FileAccess.file_exists(name + ".failed"):
+			latest["error"] = {}
 	if not latest.has("error") and Time.get_ticks_msec() >= (latest["due_ms"] as int):
 		latest["error"] = _error("the daemon did not start in time", "godot-supervisor logs --daemon")
 
 
-## Return a script for a shell, which starts the daemon in the background, and renames the file with what it has said.
+## Return a script for a shell, which starts the daemon in the background, and keeps what a failed start has said.
 func _script(name: String, words: PackedStringArray) -> String:
 	var variables: Dictionary = _variables()
 	var start: PackedStringArray = ["env"]
@@ -145,8 +152,9 @@ func _script(name: String, words: PackedStringArray) -> String:
 	var said: String = _quoted(name + ".out")
 	# A file of another user would choose the program. Its owner can be asked for in this way only.
 	var checked: String = "test -O %s && %s" % [_quoted(_path), " ".join(start)]
-	var named: String = "mv %s %s || mv %s %s" % [said, _quoted(name + ".ok"), said, _quoted(name + ".failed")]
-	return "cd /; ( ( %s ) >%s 2>&1 && %s ) >/dev/null 2>&1 </dev/null &" % [checked, said, named]
+	var ended: String = "if ( %s ) >%s 2>&1; then rm -f %s; else mv %s %s; fi"
+	ended = ended % [checked, said, said, said, _quoted(name + ".failed")]
+	return "cd /; ( %s ) >/dev/null 2>&1 </dev/null &" % ended
 
 
 ## Start the daemon as a child of the editor: on Windows, which makes no copy of the editor for that, and for paths that
@@ -184,9 +192,9 @@ static func _reason_in(path: String) -> Dictionary:
 	var begin_of_error: int = said.find("{")
 	if begin_of_error >= 0 and json.parse(said.substr(begin_of_error)) == OK and json.data is Dictionary:
 		var found: Dictionary = json.data
-		if found.get("message") is String:
-			var reason: Dictionary = _error(found["message"] as String, Endpoint.text(found.get("hint")))
-			reason.merge(found, true)
+		if found.get("message") is String and found.get("data") is Dictionary:
+			var reason: Dictionary = _error(found["message"] as String, "")
+			reason.merge(found["data"] as Dictionary, true)
 			return reason
 	if said.strip_edges().is_empty():
 		return _error("start.json belongs to another user, and is not believed", Endpoint.START_HINT)
@@ -199,7 +207,7 @@ static func _reason_in(path: String) -> Dictionary:
 func _remove_stale() -> void:
 	var now_s: int = int(Time.get_unix_time_from_system())
 	for name: String in DirAccess.get_files_at(_folder):
-		if name.begins_with("start-") and name.get_extension() in ["out", "ok", "failed"]:
+		if name.begins_with("start-") and name.get_extension() in ["out", "failed"]:
 			var path: String = _folder.path_join(name)
 			if now_s - FileAccess.get_modified_time(path) > STALE_S:
 				_remove(path)
