@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.native.startup import pipes
 from supervisor.native.startup.pipes import widen
 
 
@@ -16,6 +17,19 @@ def test_a_widened_pipe_takes_a_mebibyte_at_once() -> None:
         widen(writer)
         os.set_blocking(writer, False)
         assert os.write(writer, bytes(2**20)) == 2**20
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+@pytest.mark.linux_only
+def test_a_pipe_that_holds_more_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    try:
+        monkeypatch.setattr(pipes, "WIDE", 4096, raising=False)
+        widen(writer)
+        os.set_blocking(writer, False)
+        assert os.write(writer, bytes(65536)) == 65536
     finally:
         os.close(reader)
         os.close(writer)

@@ -10,9 +10,13 @@ if sys.platform == "linux":
     """Bytes. What a user may ask for by default (`/proc/sys/fs/pipe-max-size`); a new pipe holds 64 KiB."""
 
     def widen(descriptor: int) -> None:
-        """Let a pipe hold 1 MiB. Memory is used only while the pipe has data. Does nothing to other files."""
+        """Let a pipe hold 1 MiB, if it holds less. Memory is used only while the pipe has data.
+
+        Does nothing to other files.
+        """
         with contextlib.suppress(OSError):
-            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, WIDE)
+            if fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ) < WIDE:
+                fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, WIDE)
 
 else:
 
