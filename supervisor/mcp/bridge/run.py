@@ -214,8 +214,9 @@ class McpBridge:
         later: list[Action] = []
         actions = self._conversation.receive(event, time.monotonic())
         while (action := self._attempt(next, actions, None)) is not None:
-            # What the client or a server waits for comes first.
-            if isinstance(action, (SendToClient, BeginExchange)):
+            # What the client or a server waits for comes first. The end of a call stays before its answer: after that,
+            # the call of another client must be admitted.
+            if isinstance(action, (SendToClient, BeginExchange)) or (isinstance(action, EndCall) and not later):
                 # Each one for itself: a catalogue that cannot be written must not cost a request its answer.
                 self._attempt(self._perform, action)
             else:
