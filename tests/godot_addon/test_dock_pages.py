@@ -96,6 +96,10 @@ CASES: dict[str, tuple[dict[str, Any], Steps]] = {
          event("server.spawned", "toy"), event("editor.attached", editor="x-1", pid=9, project="/x"), ["stale"],
          ["calls", {"servers": ["godot-ai", "unknown"]}], event("server.gone", "godot-ai"), ["stale"], ["page"]],
     ),
+    "left out": (
+        HERE,
+        [["snapshot", {**status(), "editors": [{**EDITORS[0], "servers": ["far-1"]}]}], ["stale"]],
+    ),
     "cost": (
         HERE,
         [["connected", HELLO], ["snapshot", status(*(server(f"toy@{n}", project=f"/{n}") for n in range(60)), OWN)],
@@ -209,6 +213,10 @@ def test_events_say_what_is_read_again(pages: dict[str, list[Any]]) -> None:
     at_first, changed, gone, page = pages["events"]
     assert (at_first, changed, gone) == ([], ["godot-ai", "toy"], ["toy"])
     assert only_card(page)["state"] == "Not running"
+
+
+def test_server_that_a_long_status_leaves_out_is_read(pages: dict[str, list[Any]]) -> None:
+    assert pages["left out"] == [["far-1"]]
 
 
 def test_200_events_cost_less_than_a_frame(pages: dict[str, list[Any]]) -> None:

@@ -390,6 +390,8 @@ func _confirm(verb: String, card: Dictionary, act: Callable) -> void:
 	_question.dialog_text = "This server is also used by:\n- %s" % "\n- ".join(PackedStringArray(names))
 	_question.ok_button_text = "%s for All" % verb
 	_question.popup_centered()
+	# A key that was pressed once too often stops nothing.
+	_question.get_cancel_button().grab_focus()
 
 
 func _act(method: String, params: Dictionary, action: String, card: Dictionary) -> void:

@@ -70,6 +70,11 @@ func take_snapshot(snapshot: Dictionary, now: float) -> void:
 	stale = {}
 	for id: String in servers:
 		_note_due_time(servers[id] as Dictionary, now)
+	# Of very many servers some are left out. Those of editors are read one by one.
+	for editor: Dictionary in editors.values():
+		for id: Variant in (editor["servers"] if editor.get("servers") is Array else []):
+			if not servers.has(id):
+				stale[id] = true
 
 
 func take_server(server: Dictionary, now: float) -> void:
