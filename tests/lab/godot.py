@@ -27,7 +27,7 @@ WINDOW = (
 )  # fmt: skip
 PROCESS = "LAB process "
 SETTLED_FRAMES = 30
-"""So many frames after its first scan an editor has built its window. In the background it draws ten in a second."""
+"""So many frames after its start an editor has built its window. In the background it draws ten in a second."""
 
 COMPLAINT = re.compile(r"\b(ERROR|WARNING|USER ERROR|USER WARNING|SCRIPT ERROR)\b")
 NO_FAULT = ("Could not set V-Sync mode",)
@@ -168,8 +168,6 @@ class Editor:
     def reload_project(self) -> None:
         """Reload the project as a user does, and wait until another process has taken the place of this one."""
         before = self.pid
-        # An editor that is still building its window may crash as it ends.
-        self.frames(SETTLED_FRAMES)
         self.do("restart")
         # The next process would do the last command again.
         self._commands.unlink()

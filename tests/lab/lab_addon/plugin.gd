@@ -41,7 +41,8 @@ func _do(command: String, words: PackedStringArray) -> Variant:
 		"quit":
 			get_tree().quit()
 		"restart":
-			EditorInterface.restart_editor()
+			# After the answer: nothing of this object works once the editor has begun to end.
+			EditorInterface.restart_editor.call_deferred()
 		"enable":
 			EditorInterface.set_plugin_enabled(words[0], true)
 		"disable":
