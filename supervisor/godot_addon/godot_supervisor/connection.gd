@@ -45,13 +45,14 @@ func is_established() -> bool:
 	return _is_established and not has_ended
 
 
-## Move bytes in both directions, as many as can be moved now.
-func poll() -> void:
+## Move bytes in both directions, as many as can be moved now. Returns whether the caller has to look at something: a
+## message, or the end of the connection.
+func poll() -> bool:
 	if not is_same(_compiled, COMPILED):
 		Members.complete(self)
 		_compiled = COMPILED
 	if has_ended:
-		return
+		return true
 	_peer.poll()
 	var status: StreamPeerTCP.Status = _peer.get_status()
 	if status == StreamPeerTCP.STATUS_CONNECTED:
@@ -59,10 +60,12 @@ func poll() -> void:
 			_is_established = true
 			_peer.set_no_delay(true)
 		_read()
-		flush()
+		if not _outbox.is_empty():
+			flush()
 	elif status != StreamPeerTCP.STATUS_CONNECTING:
 		is_drained = true
 		has_ended = true
+	return has_ended or _thread != null or not _inbox.is_empty()
 
 
 ## Queue one message, and send what the system takes.

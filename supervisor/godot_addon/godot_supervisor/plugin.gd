@@ -21,6 +21,8 @@ const REPORT_AFTER_MS: int = 5000
 const START_SETTING: String = "godot_supervisor/start_daemon_with_editor"
 ## A daemon that could not attach the editor, or has forgotten it, is asked again after this time.
 const ATTACH_AGAIN_MS: int = 5000
+## How often the plugin looks at what the editor does. Most frames are shorter.
+const LOOK_MS: int = 50
 
 var _compiled: Variant = COMPILED
 var _client: Client = null
@@ -32,6 +34,7 @@ var _files: EditorFileSystem = null
 var _attach: int = 0
 var _state: int = 0
 var _attach_due_ms: int = 0
+var _look_ms: int = 0
 var _editor: String = ""
 var _is_importing: bool = false
 ## What the daemon believes this editor to be busy with; "" means ready.
@@ -108,6 +111,10 @@ func _process(_delta: float) -> void:
 	if not is_same(_compiled, COMPILED):
 		Members.complete(self)
 		_compiled = COMPILED
+	var now_ms: int = Time.get_ticks_msec()
+	if now_ms < _look_ms:
+		return
+	_look_ms = now_ms + LOOK_MS
 	# The addon may have been updated from a release without it.
 	if _server == null:
 		_server = EditorServer.new()

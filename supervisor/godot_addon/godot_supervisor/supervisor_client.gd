@@ -269,8 +269,8 @@ func poll() -> void:
 		_look_for_start()
 	if _state == State.WAITING and Time.get_ticks_msec() >= _state_due_ms:
 		_connect_to_daemon()
-	if _state != State.WAITING:
-		_connection.poll()
+	# An idle frame costs little more than this look at the connection.
+	if _state != State.WAITING and (_connection.poll() or _state != State.READY):
 		if _state == State.CONNECTING and _connection.is_established():
 			_greet()
 		_read_messages()

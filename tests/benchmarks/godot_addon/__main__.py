@@ -115,7 +115,7 @@ def measure(editor: Editor, home: Home, peer: Path, idle_s: float) -> tuple[list
         for count in range(1, 11):
             editor.do("send", "status")
             wait_for(editor, "answers", "answers", count)
-    with measured(editor, "256 KiB, three times", rows):
+    with measured(editor, "an answer of 256 KiB, three times", rows):
         for count in range(1, 4):
             editor.do("send", "server.list")
             wait_for(editor, "answers", "answers", count)
@@ -146,7 +146,7 @@ def report(mode: str, rows: Sequence[Row], waits: Sequence[dict[str, float]]) ->
         lines.append(f"| {part} | {len(ours)} | {' | '.join(f'{figure:.0f}' for figure in figures)} |")
     lines.append("\nFrom a plugin's first frame to its ready server; ms\n")
     for name in ("attached", "ensured"):
-        first, *later = (wait[name] / 1000 for wait in waits)
+        first, *later = (max(wait[name], 0) / 1000 for wait in waits)
         lines.append(f"- {name}: at the start {first:.1f}, later {median(later):.1f} ({max(later):.1f} at most)")
     return "\n".join(lines) + "\n"
 

@@ -15,6 +15,8 @@ var _ours_us: PackedInt64Array = []
 var _gaps_us: PackedInt64Array = []
 var _began_us: int = 0
 var _nodes: Array[Node] = []
+## Those whose `_process` the engine always calls.
+var _constant: Array[Node] = []
 var _is_first_frame: bool = true
 
 var _client: Client = null
@@ -30,6 +32,8 @@ var _answers: int = 0
 
 
 func _enter_tree() -> void:
+	# Before all others in each frame.
+	process_priority = -1000
 	add_to_group("lab")
 	# Before the engine calls those that switch themselves on.
 	process_priority = -1
@@ -46,7 +50,9 @@ func _process(delta: float) -> void:
 		_ask_us = now_us
 	var ours_us: int = 0
 	for node: Node in _nodes:
-		if is_instance_valid(node) and node.is_inside_tree() and (node.name != DOCK or node.is_processing()):
+		if is_instance_valid(node) and node.is_inside_tree() and (node in _constant or node.is_processing()):
+			# The dock switches its own `_process` on when there is something to draw.
+			node.set_process(false)
 			var began_us: int = Time.get_ticks_usec()
 			node._process(delta)
 			ours_us += Time.get_ticks_usec() - began_us
@@ -115,14 +121,16 @@ func _on_completed(id: int, _result: Variant) -> void:
 
 
 func _take_over() -> void:
+	_nodes.clear()
 	for node: Node in get_tree().root.find_children("*", "", true, false):
 		var script: Script = node.get_script()
-		if script == null or not script.resource_path.begins_with(OURS):
+		if script == null or not script.resource_path.begins_with(OURS) or not node.has_method("_process"):
 			continue
-		if script.resource_path.get_file() == DOCK_SCRIPT:
-			# It switches itself on where there is something to draw, and off again.
-			node.name = DOCK
-			_nodes.append(node)
-		elif node.is_processing():
-			node.set_process(false)
+		var is_constant: bool = script.resource_path.get_file() in ["plugin.gd", "supervisor_client.gd"]
+		if is_constant and not node in _constant:
+			_constant.append(node)
+		# Those that others cause to draw come last.
+		if is_constant:
+			_nodes.push_front(node)
+		else:
 			_nodes.append(node)
