@@ -73,7 +73,7 @@ def test_the_library_sends_and_returns_what_was_recorded(connection: str, altere
             if "frame" in request:
                 assert daemon.received[number] == request["frame"]
         for identifier, stream in caller.streams.items():
-            streamed = notices(script, "event", "log", "resync")
+            streamed = notices(script, "event", "calls", "log", "resync")
             expected = [
                 (each["method"], each["params"]) for each in streamed if each["params"]["id"] in (identifier, None)
             ]

@@ -90,6 +90,7 @@ def test_changes_of_calls_are_told_to_who_asks_for_them(tmp_path: Path) -> None:
             harness.happens.publish("after")
             assert (await other.hear())["params"]["event"] == "after"
             await wire.close()
+            await other.close()
             await until(lambda: not harness.changes._watchers)
 
     asyncio.run(story())

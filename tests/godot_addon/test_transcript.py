@@ -97,8 +97,8 @@ def compare(script: list[Line], daemon: RecordedDaemon, log: list[Any]) -> None:
         reported = [entry[2] for entry in ours if entry[0] in ("accepted", "progress")]
         assert reported == [near(each["params"]) for each in notices(answers, "accepted", "progress")]
         check_outcome(ours[-1], near(answer_to(answers)))
-    streamed = [(each["method"], near(each["params"])) for each in notices(script, "event", "log", "resync")]
-    assert [(entry[0], entry[1]) for entry in log if entry[0] in ("event", "log", "resync")] == streamed
+    streamed = [(each["method"], near(each["params"])) for each in notices(script, "event", "calls", "log", "resync")]
+    assert [(entry[0], entry[1]) for entry in log if entry[0] in ("event", "calls", "log", "resync")] == streamed
 
 
 def check_outcome(entry: list[Any], answer: Line | None) -> None:
