@@ -7,7 +7,7 @@ extends Node
 ## add_child(client)
 ## client.completed.connect(_on_completed)
 ## client.open()
-## var id := client.send("server.ensure", {"kind": "godot-ai", "owner": client.this_editor()})
+## var id := client.send("server.ensure", {"kind": "godot-ai", "owner": SupervisorClient.this_editor()})
 ## [/codeblock]
 ## Each request ends with one [signal completed] or [signal failed]. No frame is blocked: the client looks for the
 ## daemon, connects, and connects again when the daemon was replaced. Requests that may be repeated are then sent again.

@@ -10,7 +10,7 @@ func _enter_tree() -> void:
 	client.failed.connect(_on_failed)
 	add_child(client)
 	client.open()
-	ensure = client.send("server.ensure", {"kind": "e2e-toy", "owner": client.this_editor()})
+	ensure = client.send("server.ensure", {"kind": "e2e-toy", "owner": SupervisorClient.this_editor()})
 
 
 func _on_completed(id: int, result: Variant) -> void:
