@@ -12,6 +12,10 @@ from .model import Editor, Occupation
 WAIT_S = 2.0
 """How long a call waits for others. Longer, and an AI client may as well do something else in that time."""
 
+REJECT_S = 0.005
+"""How long a call waits at a gate that rejects. The end of the other call may be on its way already, on the connection
+of another client, which has told its user of the answer."""
+
 WAITING_MAX = 64
 """How many calls may wait for a server."""
 
@@ -68,9 +72,7 @@ class MustWait:
 
 @frozen
 class TurnedAway:
-    """The call does not run, because `blocker` does. `blocker` is None if too many calls wait."""
-
-    blocker: ToolCall | None
+    """The call does not run, because too many calls wait."""
 
 
 Decision = RunsNow | MustWait | TurnedAway
@@ -101,11 +103,10 @@ class CallQueue:
         if blocker is None:
             self.running[call.number] = call
             return RunsNow()
-        if gate is not Gate.SERIALIZE:
-            return TurnedAway(blocker)
         if len(self.waiting) >= WAITING_MAX:
-            return TurnedAway(None)
-        waiting = self.waiting[call.number] = WaitingCall(call, now + WAIT_S)
+            return TurnedAway()
+        pause_s = WAIT_S if gate is Gate.SERIALIZE else REJECT_S
+        waiting = self.waiting[call.number] = WaitingCall(call, now + pause_s)
         return MustWait(waiting.expires)
 
     def resume(self, call: ToolCall) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from supervisor.core.model import ClientName, Editor, Occupation, ProcessIdentity
 from supervisor.core.tool_calls import (
+    REJECT_S,
     WAIT_S,
     WAITING_MAX,
     CallQueue,
@@ -65,12 +66,21 @@ def test_a_free_editor_is_used_although_the_timer_is_late() -> None:
     assert queue.advance(WAIT_S + 5).admitted == (call(2),)
 
 
-def test_with_reject_a_second_call_is_refused_at_once() -> None:
+def test_with_reject_a_second_call_does_not_wait_long() -> None:
     queue = CallQueue()
     queue.begin(call(1), Gate.REJECT, 0)
-    assert queue.begin(call(2), Gate.REJECT, 0) == TurnedAway(call(1))
+    assert queue.begin(call(2), Gate.REJECT, 0) == MustWait(REJECT_S)
+    assert queue.advance(REJECT_S).expired == ((call(2), call(1)),)
     queue.end(1)
     assert queue.begin(call(2), Gate.REJECT, 0) == RunsNow()
+
+
+def test_with_reject_a_call_meets_no_end_that_is_on_its_way() -> None:
+    queue = CallQueue()
+    queue.begin(call(1), Gate.REJECT, 0)
+    queue.begin(call(2), Gate.REJECT, 0)
+    queue.end(1)
+    assert queue.advance(0).admitted == (call(2),)
 
 
 def test_calls_on_different_editors_run_side_by_side() -> None:
@@ -91,7 +101,7 @@ def test_the_queue_has_a_limit() -> None:
     queue = CallQueue()
     for number in range(WAITING_MAX + 1):
         queue.begin(call(number), Gate.SERIALIZE, 0)
-    assert queue.begin(call(WAITING_MAX + 1), Gate.SERIALIZE, 0) == TurnedAway(None)
+    assert queue.begin(call(WAITING_MAX + 1), Gate.SERIALIZE, 0) == TurnedAway()
     assert len(queue) == WAITING_MAX + 1
 
 
@@ -99,7 +109,8 @@ def test_a_call_of_an_earlier_daemon_counts() -> None:
     queue = CallQueue()
     queue.resume(call(1))
     queue.resume(call(2))
-    assert queue.begin(call(3), Gate.REJECT, 0) == TurnedAway(call(1))
+    assert queue.begin(call(3), Gate.REJECT, 0) == MustWait(REJECT_S)
+    assert queue.advance(REJECT_S).expired == ((call(3), call(1)),)
 
 
 STEPS = st.lists(
@@ -122,7 +133,7 @@ def test_the_promises_of_the_gate_hold(steps: Sequence[tuple[str, int, float]], 
             assert not any(admitted.reached.may_be(each.reached) for each in earlier), "an older call was overtaken"
             assert arrival <= now
         for expired, blocker in progress.expired:
-            assert now >= arrived[expired.number][0] + WAIT_S
+            assert now >= arrived[expired.number][0] + (WAIT_S if gate is Gate.SERIALIZE else REJECT_S)
             assert expired.reached.may_be(blocker.reached)
             open_calls.discard(expired.number)
 
@@ -132,13 +143,8 @@ def test_the_promises_of_the_gate_hold(steps: Sequence[tuple[str, int, float]], 
             numbers += 1
             new = call(numbers, EDITORS[choice])
             arrived[numbers] = (now, new)
-            match queue.begin(new, gate, now):
-                case TurnedAway(blocker):
-                    assert gate is Gate.REJECT
-                    assert blocker is not None
-                    assert new.reached.may_be(blocker.reached)
-                case _:
-                    open_calls.add(numbers)
+            queue.begin(new, gate, now)
+            open_calls.add(numbers)
         elif step == "end" and open_calls:
             ended = sorted(open_calls)[choice % len(open_calls)]
             assert queue.end(ended) is not None
@@ -149,7 +155,7 @@ def test_the_promises_of_the_gate_hold(steps: Sequence[tuple[str, int, float]], 
         for place, first in enumerate(running):
             assert not any(first.reached.may_be(other.reached) for other in running[place + 1 :])
         assert set(queue.running) | set(queue.waiting) == open_calls
-        assert not queue.waiting or gate is Gate.SERIALIZE
+        assert all(now < waiting.expires for waiting in queue.waiting.values())
         assert all(waiting.expires > now for waiting in queue.waiting.values())
         # No call waits without a reason.
         for waiting in queue.waiting.values():

@@ -63,9 +63,8 @@ class CallGates:
         match self._queue(record.id).begin(ToolCall(call.number, call.reached), gate, now):
             case RunsNow():
                 return None
-            case TurnedAway(blocker):
-                other = None if blocker is None else self._table.find(blocker.number)
-                raise queue_is_full(record.id) if other is None else call_is_blocked(call, other, now)
+            case TurnedAway():
+                raise queue_is_full(record.id)
             case MustWait():
                 future = self._outcomes[call.number] = asyncio.get_running_loop().create_future()
                 self._set_timer()
