@@ -174,7 +174,7 @@ class Ledger:
         if event == "server.gone":
             asking = {request.editor for request in self.asking}
             owners = {editor: claim for editor, claim in self.claims.pop(server, {}).items() if editor not in asking}
-            if server in self.served - self.unwanted - self.found:
+            if server in self.served - self.unwanted - self.found and not self._ended_with_editors(server, owners):
                 self.gone.append((server, owners))
             if server in self.until_stopped - self.unwanted:
                 self.until_stopped_but_gone.add(server)
@@ -193,6 +193,13 @@ class Ledger:
             (self.found.add if event == "server.discovered" else self.found.discard)(server)
         if event == "server.adopted" and fields["reason"].startswith("a user named it"):
             self.adopted_by_user.add(server)
+
+    def _ended_with_editors(self, server: str, owners: Mapping[ProcessIdentity, Claim]) -> bool:
+        """Return whether an adopted server that is gone had only owners that leave. Its starter may have ended it."""
+        now = self.world.clock.now
+        is_leased = any(grant.server == server and grant.expires > now for grant in self.grants.values())
+        leave = all(claim.leaving_since is not None or not self.world.lives(each) for each, claim in owners.items())
+        return server in self.adopted and leave and not is_leased
 
     def _begin_ending(self, server: str, method: str, holder: str) -> None:
         """Note that a stop or restart of a user begins; the request may have waited, and means the present launch."""
