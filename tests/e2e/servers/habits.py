@@ -136,7 +136,10 @@ def reader(_port: int) -> None:
 
 
 def reading(port: int) -> None:
-    threading.Thread(target=ready, args=(port,), daemon=True).start()
+    # Like real servers, it finds its input closed before it listens.
+    listening = threading.Timer(0.3, ready, (port,))
+    listening.daemon = True
+    listening.start()
     sys.stdin.read()
 
 
