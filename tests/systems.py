@@ -16,6 +16,8 @@ POSIX_ONLY = pytest.mark.linux_only(and_macos=True)
 REASONS = ("linux_only", "needs_macos", "needs_real_windows")
 """The only reasons for which a test is skipped on Windows."""
 
+IN_THE_EDITOR = "they play the editor of the laboratory, which is a program of Linux"
+
 NOT_ON_WINDOWS: Mapping[str, str] = {
     "e2e": "the harness reads /proc and sends signals; tests/windows is its twin",
     "simulation": "there is no platform in it: what it finds on one system it finds on all, and it takes minutes",
@@ -29,6 +31,13 @@ NOT_ON_WINDOWS: Mapping[str, str] = {
     "native/test_procfs.py": "the platform of Linux",
     "native/test_darwin.py": "the platform of macOS, which needs a POSIX system even for its fakes",
     "native/test_posix_processes.py": "processes of POSIX systems",
+    "godot_addon/test_client*.py": IN_THE_EDITOR,
+    "godot_addon/test_d*.py": IN_THE_EDITOR,
+    "godot_addon/test_editor.py": IN_THE_EDITOR,
+    "godot_addon/test_plugin_authors.py": IN_THE_EDITOR,
+    "godot_addon/test_reload_project.py": IN_THE_EDITOR,
+    "godot_addon/test_s*.py": IN_THE_EDITOR,
+    "godot_addon/test_transcript.py": IN_THE_EDITOR,
     "lab": "shell scripts of Linux, which start Windows programs there",
     "native/test_inherited.py": "signals, masks and limits that a process inherits, which Windows does not have",
     "native/test_private_files.py": "groups of users, which Windows does not have",

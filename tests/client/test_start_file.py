@@ -35,8 +35,12 @@ def test_file_names_this_installation_and_home(folders: Folders) -> None:
     assert [path.name for path in folders.home.iterdir()] == ["start.json"]
 
 
+@POSIX_ONLY
 def test_command_starts_nothing_but_this_program(folders: Folders) -> None:
-    """It runs with an editor's variables for another Python, in a folder with modules of other names."""
+    """It runs with an editor's variables for another Python, in a folder with modules of other names.
+
+    In the laboratory of Windows, this package is found by such a variable only.
+    """
     (folders.home / "supervisor.py").write_text("raise SystemExit('the wrong module')")
     command = start_file.describe(folders, "1", service=False).command
     done = subprocess.run(

