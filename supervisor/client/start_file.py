@@ -77,10 +77,10 @@ def publish(path: Path, found: StartFile) -> bool:
 
 def introduce(folders: "Folders", version: str) -> None:
     """Write the file of this installation if there is none, so that an editor can start the first daemon."""
-    if folders.start_file.exists():
-        # That of the daemon that ran last, perhaps of another installation, is the one to go by.
-        return
     with contextlib.suppress(OSError, trust.DistrustedError):
+        if folders.start_file.exists():
+            # That of the daemon that ran last, perhaps of another installation, is the one to go by.
+            return
         trust.make_folder(folders.home)
         publish(folders.start_file, describe(folders, version, service=False))
 

@@ -69,6 +69,11 @@ def test_first_file_is_written_before_a_daemon_runs(folders: Folders) -> None:
     assert written(folders)["version"] == "1"
 
 
+def test_home_that_no_system_can_have_gets_no_file(tmp_path: Path) -> None:
+    start_file.introduce(Folders(tmp_path / ("x" * 300), moved=True), "1")
+    assert list(tmp_path.iterdir()) == []
+
+
 @POSIX_ONLY
 def test_folder_of_others_gets_no_file(folders: Folders) -> None:
     folders.home.chmod(0o777)
