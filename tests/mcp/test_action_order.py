@@ -50,7 +50,7 @@ def perform(tmp_path: os.PathLike[str], monkeypatch: pytest.MonkeyPatch) -> Iter
     os.close(sink)
 
 
-def test_what_somebody_waits_for_comes_first(perform: Perform) -> None:
+def test_lines_and_requests_come_before_the_rest(perform: Perform) -> None:
     assert perform(NEWS, ANSWER, BEGIN, REQUEST) == [ANSWER, REQUEST, NEWS, BEGIN]
 
 
